@@ -1,0 +1,270 @@
+/* channels/adapters/libev.h - an endpoint on a libev loop: listen, accept, read, write, timers.
+ *
+ *     channels_ev ev;
+ *     channels_ev_listener listener;
+ *     channels_ev_start(&ev, EV_DEFAULT, endpoint);
+ *     channels_ev_listen(&ev, &listener, "127.0.0.1", 4000, 0);
+ *     ev_run(EV_DEFAULT, 0);
+ *     channels_ev_stop(&ev);
+ *     channels_endpoint_free(endpoint);
+ *
+ * Header only: link with -lev. Everything here belongs to the loop's thread; other threads use what
+ * channels.h marks ANY THREAD. A client that sent something gets its whole queue back at once; those
+ * that only received broadcasts are written to once, before the loop sleeps. */
+#ifndef CHANNELS_ADAPTERS_LIBEV_H
+#define CHANNELS_ADAPTERS_LIBEV_H
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <channels/adapters/tcp.h>
+#include <channels/channels.h>
+
+#define CHANNELS_EV_READ_SIZE 65536 /* bytes read at once; shared by all clients */
+#define CHANNELS_EV_ACCEPTS 256     /* connections taken from a listener before others have a turn */
+
+typedef struct channels_ev_client {
+    ev_io io;
+    struct channels_ev *ev;
+    channels_conn *conn;
+    struct channels_ev_client *next, **link; /* of ev->clients */
+} channels_ev_client;
+
+typedef struct channels_ev_listener {
+    ev_io io;
+    struct channels_ev *ev;
+    struct channels_ev_listener *next;
+} channels_ev_listener;
+
+/* The caller's storage, not moved between _start and _stop. Members are the adapter's own. */
+typedef struct channels_ev {
+    struct ev_loop *loop;
+    channels_endpoint *ep;
+    ev_prepare prepare;
+    ev_timer timer;
+    ev_async wake;
+    ev_timer retry; /* listeners rest while there are no descriptors left */
+    channels_ev_client *clients;
+    channels_ev_listener *listeners;
+    char *buffer;
+} channels_ev;
+
+static inline void channels_ev_client_free(channels_ev_client *c)
+{
+    ev_io_stop(c->ev->loop, &c->io);
+    channels_conn_free(c->conn);
+    close(c->io.fd);
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
+    free(c);
+}
+
+static inline void channels_ev_watch(channels_ev_client *c, int events)
+{
+    if ((c->io.events & (EV_READ | EV_WRITE)) == events && (events == 0 || ev_is_active(&c->io)))
+        return;
+    ev_io_stop(c->ev->loop, &c->io);
+    ev_io_set(&c->io, c->io.fd, events);
+    if (events != 0)
+        ev_io_start(c->ev->loop, &c->io);
+}
+
+/* Writes what the kernel takes, then watches for what is left to do. May free the client. */
+static inline void channels_ev_flush(channels_ev_client *c)
+{
+    int error = channels_tcp_write(c->io.fd, c->conn);
+    unsigned want = channels_conn_want(c->conn);
+    if (error != 0 || (want & CHANNELS_WANT_CLOSE) != 0) {
+        channels_ev_client_free(c);
+        return;
+    }
+    channels_ev_watch(c, ((want & CHANNELS_WANT_READ) != 0 ? EV_READ : 0) |
+                             ((want & CHANNELS_WANT_WRITE) != 0 ? EV_WRITE : 0));
+}
+
+static inline void channels_ev_on_client(struct ev_loop *loop, ev_io *io, int revents)
+{
+    channels_ev_client *c = (channels_ev_client *)io->data;
+    (void)loop;
+    if ((revents & EV_READ) != 0) {
+        ssize_t n = read(io->fd, c->ev->buffer, CHANNELS_EV_READ_SIZE);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+            channels_ev_client_free(c);
+            return;
+        }
+        if (n > 0) /* an error shows in channels_conn_want() */
+            channels_conn_feed(c->conn, c->ev->buffer, (size_t)n);
+    }
+    channels_ev_flush(c);
+}
+
+/* Takes over the accepted or otherwise connected stream `fd`. 0 or a negative errno; `fd` is then
+ * still the caller's. */
+static inline int channels_ev_accept(channels_ev *ev, int fd)
+{
+    char peer[CHANNELS_TCP_PEER_SIZE];
+    channels_ev_client *c = (channels_ev_client *)calloc(1, sizeof *c);
+    int err = channels_tcp_prepare(fd);
+    if (c == NULL || err != 0) {
+        free(c);
+        return c == NULL ? -ENOMEM : err;
+    }
+    if (channels_conn_new(ev->ep, channels_tcp_peer(fd, peer), c, &c->conn) != CHANNELS_OK) {
+        free(c);
+        return -ENOMEM;
+    }
+    c->ev = ev;
+    c->link = &ev->clients;
+    c->next = ev->clients;
+    if (c->next != NULL)
+        c->next->link = &c->next;
+    ev->clients = c;
+    ev_io_init(&c->io, channels_ev_on_client, fd, EV_READ);
+    c->io.data = c;
+    ev_io_start(ev->loop, &c->io);
+    return 0;
+}
+
+static inline void channels_ev_on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    channels_ev *ev = (channels_ev *)timer->data;
+    (void)revents;
+    for (channels_ev_listener *l = ev->listeners; l != NULL; l = l->next)
+        ev_io_start(loop, &l->io);
+}
+
+static inline void channels_ev_on_listener(struct ev_loop *loop, ev_io *io, int revents)
+{
+    channels_ev *ev = ((channels_ev_listener *)io->data)->ev;
+    (void)revents;
+    for (int i = 0; i < CHANNELS_EV_ACCEPTS; i++) {
+        int fd = accept(io->fd, NULL, NULL);
+        if (fd >= 0) {
+            if (channels_ev_accept(ev, fd) != 0)
+                close(fd);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            /* The waiting connection keeps the listener readable: look away for a while. */
+            for (channels_ev_listener *l = ev->listeners; l != NULL; l = l->next)
+                ev_io_stop(loop, &l->io);
+            ev_timer_set(&ev->retry, 0.1, 0.);
+            ev_timer_start(loop, &ev->retry);
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return;
+        }
+    }
+}
+
+/* Accepts from `fd`, a listening stream socket, which it takes over (systemd's, one shared by
+ * processes, one in a Unix domain). `l` is the caller's storage until channels_ev_stop(). 0 or a
+ * negative errno. */
+static inline int channels_ev_listen_fd(channels_ev *ev, channels_ev_listener *l, int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    l->ev = ev;
+    l->next = ev->listeners;
+    ev->listeners = l;
+    ev_io_init(&l->io, channels_ev_on_listener, fd, EV_READ);
+    l->io.data = l;
+    ev_io_start(ev->loop, &l->io);
+    return 0;
+}
+
+/* Listens on a numeric address or host name (NULL: all addresses); port 0: any, see
+ * channels_tcp_port(l.io.fd). `backlog` 0: 1024. 0 or a negative errno. */
+static inline int channels_ev_listen(channels_ev *ev, channels_ev_listener *l, const char *host,
+                                     int port, int backlog)
+{
+    int fd = channels_tcp_listen(host, port, backlog);
+    int err = fd < 0 ? fd : channels_ev_listen_fd(ev, l, fd);
+    if (fd >= 0 && err != 0)
+        close(fd);
+    return err;
+}
+
+static inline void channels_ev_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop, (void)timer, (void)revents; /* it only ends the sleep: the work is in _prepare */
+}
+
+static inline void channels_ev_on_wake(struct ev_loop *loop, ev_async *wake, int revents)
+{
+    (void)loop, (void)wake, (void)revents;
+}
+
+static inline void channels_ev_wake(void *arg)
+{
+    channels_ev *ev = (channels_ev *)arg;
+    ev_async_send(ev->loop, &ev->wake);
+}
+
+/* Before the loop sleeps: what is due, what is to be written, and when to wake again. */
+static inline void channels_ev_on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+    channels_ev *ev = (channels_ev *)prepare->data;
+    channels_conn *conn;
+    (void)revents;
+    channels_endpoint_run(ev->ep);
+    while ((conn = channels_endpoint_next_ready(ev->ep)) != NULL)
+        channels_ev_flush((channels_ev_client *)channels_conn_user(conn));
+    uint64_t ms = channels_endpoint_timeout(ev->ep);
+    if (ms == UINT64_MAX) {
+        ev_timer_stop(loop, &ev->timer);
+    } else if (!ev_is_active(&ev->timer) ||
+               ev_timer_remaining(loop, &ev->timer) * 1e3 > (double)ms) {
+        /* An earlier alarm than needed stays: it costs one idle turn, arming costs every turn. */
+        ev_timer_stop(loop, &ev->timer);
+        ev_timer_set(&ev->timer, (double)ms / 1e3, 0.);
+        ev_timer_start(loop, &ev->timer);
+    }
+}
+
+/* Attaches the endpoint, whose thread must be the loop's. 0 or a negative errno. */
+static inline int channels_ev_start(channels_ev *ev, struct ev_loop *loop, channels_endpoint *ep)
+{
+    memset(ev, 0, sizeof *ev);
+    ev->loop = loop;
+    ev->ep = ep;
+    ev->buffer = (char *)malloc(CHANNELS_EV_READ_SIZE);
+    if (ev->buffer == NULL)
+        return -ENOMEM;
+    ev_prepare_init(&ev->prepare, channels_ev_on_prepare);
+    ev->prepare.data = ev;
+    ev_prepare_start(loop, &ev->prepare);
+    ev_timer_init(&ev->timer, channels_ev_on_timer, 0., 0.);
+    ev_timer_init(&ev->retry, channels_ev_on_retry, 0., 0.);
+    ev->retry.data = ev;
+    ev_async_init(&ev->wake, channels_ev_on_wake);
+    ev_async_start(loop, &ev->wake);
+    channels_endpoint_on_wake(ep, channels_ev_wake, ev);
+    return 0;
+}
+
+/* Closes all clients and stops listening: descriptors of channels_ev_listen() and
+ * channels_ev_listen_fd() are closed. Not from inside a callback of the endpoint. */
+static inline void channels_ev_stop(channels_ev *ev)
+{
+    channels_endpoint_on_wake(ev->ep, NULL, NULL);
+    while (ev->clients != NULL)
+        channels_ev_client_free(ev->clients);
+    for (channels_ev_listener *l = ev->listeners; l != NULL; l = l->next) {
+        ev_io_stop(ev->loop, &l->io);
+        close(l->io.fd);
+    }
+    ev->listeners = NULL;
+    ev_prepare_stop(ev->loop, &ev->prepare);
+    ev_timer_stop(ev->loop, &ev->timer);
+    ev_timer_stop(ev->loop, &ev->retry);
+    ev_async_stop(ev->loop, &ev->wake);
+    free(ev->buffer);
+}
+
+#endif

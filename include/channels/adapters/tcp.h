@@ -1,0 +1,125 @@
+/* channels/adapters/tcp.h - what the adapters share about sockets; no event library. */
+#ifndef CHANNELS_ADAPTERS_TCP_H
+#define CHANNELS_ADAPTERS_TCP_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <channels/channels.h>
+
+#define CHANNELS_TCP_PEER_SIZE 64
+#define CHANNELS_TCP_IOV 64
+
+/* Non-blocking, closed on exec, small writes at once. 0 or a negative errno. */
+static inline int channels_tcp_prepare(int fd)
+{
+    int on = 1, flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -errno;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* refused by Unix sockets */
+    return 0;
+}
+
+/* "192.0.2.1:4711" or "[2001:db8::1]:4711" of the other end, written to `dst`; NULL if it has no
+ * such address. */
+static inline const char *channels_tcp_peer(int fd, char dst[CHANNELS_TCP_PEER_SIZE])
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof addr;
+    char host[46], port[8];
+    if (getpeername(fd, (struct sockaddr *)&addr, &len) != 0 ||
+        (addr.ss_family != AF_INET && addr.ss_family != AF_INET6) ||
+        getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return NULL;
+    snprintf(dst, CHANNELS_TCP_PEER_SIZE, addr.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+             port);
+    return dst;
+}
+
+static inline int channels_tcp_listen_on(const struct addrinfo *ai, int backlog)
+{
+    int on = 1, fd = socket(ai->ai_family, ai->ai_socktype, ai->ai_protocol);
+    if (fd < 0)
+        return -errno;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+        bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
+        listen(fd, backlog > 0 ? backlog : 1024) < 0) {
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    return fd;
+}
+
+/* A listening socket, or a negative errno. The first address of `host` that works. */
+static inline int channels_tcp_listen(const char *host, int port, int backlog)
+{
+    struct addrinfo hints, *list, *ai;
+    char service[16];
+    int fd = -EADDRNOTAVAIL;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE;
+    snprintf(service, sizeof service, "%d", port);
+    if (getaddrinfo(host, service, &hints, &list) != 0)
+        return -EADDRNOTAVAIL;
+    for (ai = list; ai != NULL && fd < 0; ai = ai->ai_next)
+        fd = channels_tcp_listen_on(ai, backlog);
+    freeaddrinfo(list);
+    return fd;
+}
+
+/* The port that `fd` is bound to, or -1. */
+static inline int channels_tcp_port(int fd)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof addr;
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
+        return -1;
+    if (addr.ss_family == AF_INET)
+        return ntohs(((struct sockaddr_in *)&addr)->sin_port);
+    return addr.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&addr)->sin6_port) : -1;
+}
+
+/* Writes what `conn` has until the kernel takes no more, and shuts down when it asks for that: 0,
+ * or a negative errno if the stream is broken. */
+static inline int channels_tcp_write(int fd, channels_conn *conn)
+{
+    struct iovec iov[CHANNELS_TCP_IOV];
+    int n;
+    while ((n = channels_conn_output(conn, iov, CHANNELS_TCP_IOV)) > 0) {
+        struct msghdr msg;
+        size_t want = 0;
+        ssize_t sent;
+        for (int i = 0; i < n; i++)
+            want += iov[i].iov_len;
+        memset(&msg, 0, sizeof msg);
+        msg.msg_iov = iov;
+        msg.msg_iovlen = (size_t)n;
+        do { /* not writev(): that may raise SIGPIPE */
+            sent = n == 1 ? send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
+                          : sendmsg(fd, &msg, MSG_NOSIGNAL);
+        } while (sent < 0 && errno == EINTR);
+        if (sent < 0)
+            return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+        channels_conn_sent(conn, (size_t)sent);
+        if ((size_t)sent < want)
+            return 0;
+    }
+    if ((channels_conn_want(conn) & CHANNELS_WANT_SHUTDOWN) != 0)
+        (void)shutdown(fd, SHUT_WR); /* again is harmless; a broken stream shows in read() */
+    return 0;
+}
+
+#endif

@@ -1,0 +1,437 @@
+/* channels/channels.h - Phoenix Channels for C programs, without any I/O of its own.
+ *
+ * You describe what clients may join and what happens then in tables of callbacks, give the
+ * bytes of accepted connections to the library, and write out the bytes it lends you. A client
+ * cannot tell the result from Elixir's Phoenix 1.8. The header reads from top to bottom as you
+ * need it: results, payloads, requests; the tables you fill in; the calls for use inside
+ * callbacks; answers that come later; timers; the endpoint; bytes in and out.
+ *
+ * Threads: an endpoint and everything below it belong to one thread. The few calls marked
+ *   ANY THREAD may come from others. A call from the wrong thread returns CHANNELS_ERR_MISUSE
+ *   and changes nothing.
+ * Calls from callbacks: every call here may be made from every callback of the tables below,
+ *   except those marked NOT FROM CALLBACKS: they return CHANNELS_ERR_MISUSE, change nothing and
+ *   say why through `log`. From `realloc`, `now_ms`, `random`, `log` and the wake function nothing
+ *   may be called.
+ * Pointers handed in are borrowed for the call (what is kept is copied), unless said otherwise.
+ * Times are milliseconds, sizes are bytes. */
+#ifndef CHANNELS_CHANNELS_H
+#define CHANNELS_CHANNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <channels/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define CHANNELS_API __attribute__((visibility("default")))
+#else
+#define CHANNELS_API
+#endif
+
+struct cJSON; /* <cjson/cJSON.h>: only for hosts that look inside payloads */
+struct iovec; /* <sys/uio.h>: only for hosts that move bytes */
+
+typedef struct channels_endpoint channels_endpoint; /* everything below; used by one thread */
+typedef struct channels_socket channels_socket;     /* one client, whatever carries it */
+typedef struct channels_channel channels_channel;   /* one client joined to one topic */
+typedef struct channels_conn channels_conn;         /* one accepted byte stream */
+
+/* --- Results ------------------------------------------------------------------------------
+ * 0 or a count is success. A negative result left everything as it was, unless said. */
+enum {
+    CHANNELS_OK = 0,
+    CHANNELS_ERR_NOMEM = -1,
+    CHANNELS_ERR_INVALID = -2,  /* an argument cannot be used; `log` says which and why */
+    CHANNELS_ERR_PROTOCOL = -3, /* the peer broke the protocol; its connection is closing */
+    CHANNELS_ERR_CLOSED = -4,   /* the channel, client or request is gone */
+    CHANNELS_ERR_LIMIT = -5,    /* a configured limit would be passed */
+    CHANNELS_ERR_MISUSE = -6    /* wrong thread, or not from a callback; `log` says which */
+};
+/* One English sentence for a result; never NULL. ANY THREAD. */
+CHANNELS_API const char *channels_strerror(int err);
+
+/* --- Payloads -----------------------------------------------------------------------------
+ * A view of somebody else's bytes. One shown by a callback is good until that callback returns.
+ * JSON is UTF-8 text of one value; what you hand over is checked as strictly as what a client
+ * sends (CHANNELS_ERR_INVALID). Pushes and broadcasts need a JSON object or bytes, replies may
+ * hold any JSON value (Phoenix lib/phoenix/socket/serializers/v2_json_serializer.ex). */
+typedef enum { CHANNELS_JSON, CHANNELS_BINARY } channels_kind;
+typedef struct channels_payload {
+    channels_kind kind;
+    const void *data;
+    size_t len;
+} channels_payload;
+
+static inline channels_payload channels_json_n(const char *text, size_t len)
+{
+    channels_payload p = { CHANNELS_JSON, text, len };
+    return p;
+}
+static inline channels_payload channels_json(const char *text)
+{
+    return channels_json_n(text, strlen(text));
+}
+static inline channels_payload channels_binary(const void *data, size_t len)
+{
+    channels_payload p = { CHANNELS_BINARY, data, len };
+    return p;
+}
+static inline channels_payload channels_empty(void) /* {} */
+{
+    return channels_json_n("{}", 2);
+}
+
+/* A message as callbacks see it; good until the callback returns. Client payloads are checked
+ * to be one JSON value and handed over as they came, so forwarding one changes nothing in it. */
+typedef struct channels_msg {
+    const char *topic, *event; /* NUL-terminated UTF-8 */
+    channels_payload payload;
+} channels_msg;
+/* The payload as a tree, built by the first call and freed when the callback returns. NULL if
+ * it is binary or memory ran out. `msg` is the pointer the callback was given. */
+CHANNELS_API const struct cJSON *channels_msg_json(const channels_msg *msg);
+
+/* --- Requests and responses ---------------------------------------------------------------
+ * The HTTP request a client arrived with. A host with its own HTTP server fills one in. */
+typedef struct channels_header {
+    const char *name, *value; /* names compare without regard to case */
+} channels_header;
+typedef struct channels_request {
+    const char *method; /* "GET" */
+    const char *path;   /* as on the wire, without the query */
+    const char *query;  /* as on the wire, without the '?'; "" if there is none */
+    const channels_header *headers;
+    size_t nheaders;
+    const void *body;
+    size_t body_len;
+    const char *peer; /* "192.0.2.1:4711", or NULL if the host gave none */
+    bool tls;         /* arrived over TLS: the origin check compares https/wss */
+} channels_request;
+/* The first header of that name, or NULL. */
+CHANNELS_API const char *channels_request_header(const channels_request *req, const char *name);
+/* The last query parameter of that plain name, decoded ('+' and %XX), cut to `cap` with a NUL at
+ * the end. Its whole length, or -1 if there is none; `dst` may be NULL if `cap` is 0. */
+CHANNELS_API int channels_request_param(const channels_request *req, const char *name, char *dst,
+                                        size_t cap);
+/* All parameters as a cJSON object, nested as Plug nests them (a[b]=1&l[]=x). Free it with
+ * cJSON_Delete(). NULL if memory ran out or the query cannot be decoded. */
+CHANNELS_API struct cJSON *channels_request_params(const channels_request *req);
+
+typedef struct channels_response {
+    int status;
+    const channels_header *headers; /* content-length and connection are added */
+    size_t nheaders;
+    const void *body;
+    size_t body_len;
+} channels_response;
+
+/* --- Refs ---------------------------------------------------------------------------------
+ * A value that names something which may end before you use it: a message that waits for its
+ * answer, a channel, a request. Copy it freely, hand it to other threads; when what it names is
+ * gone, calls return CHANNELS_ERR_CLOSED. id 0 names nothing. */
+typedef struct channels_ref {
+    uint64_t id;
+} channels_ref;
+
+/* --- What you supply: channels ------------------------------------------------------------
+ * Any member may be NULL or zero. The tables are not copied: they live as long as the endpoint.
+ * Callbacks return CHANNELS_OK, or one of these, or any negative number: the channel has failed,
+ * its client sees phx_error (and rejoins) or, in join(), the error reply "join crashed". */
+enum {
+    CHANNELS_STOP = 1,   /* leave the topic: phx_close, then terminate() */
+    CHANNELS_REFUSE = 2, /* join() and connect(): not admitted */
+    CHANNELS_LATER = 3   /* join() and connect(): a ref taken here will be answered */
+};
+
+/* Why a channel or a client ended. */
+typedef enum {
+    CHANNELS_LEFT,         /* the client left the topic */
+    CHANNELS_CLOSED,       /* its connection ended */
+    CHANNELS_STOPPED,      /* a callback returned CHANNELS_STOP, or channels_stop() */
+    CHANNELS_FAILED,       /* a callback returned a negative number */
+    CHANNELS_DUPLICATE,    /* the same client joined the topic again */
+    CHANNELS_REFUSED,      /* after CHANNELS_LATER: the answer was no */
+    CHANNELS_DISCONNECTED, /* channels_disconnect(), or "disconnect" on the socket's id */
+    CHANNELS_SHUTDOWN      /* the endpoint was freed */
+} channels_reason;
+
+typedef struct channels_handler {
+    size_t assigns_size;          /* zeroed bytes for each channel, freed after terminate() */
+    const char *const *intercept; /* NULL-ended: these broadcasts go to handle_out() instead */
+
+    /* A client wants to join msg->topic; msg->payload is what it sent along. channels_reply()
+     * sets the response of either answer (default {}). The channel hears its topic from the
+     * moment this returned CHANNELS_OK; pushes are possible from joined() on. */
+    int (*join)(channels_channel *ch, const channels_msg *msg, void *user);
+    /* Right after the join reply was queued: the place for pushes to the newcomer. */
+    int (*joined)(channels_channel *ch, void *user);
+    /* An event of the client. NULL fails the channel, as an event without a clause does in
+     * Phoenix; so does an event whose name is no string or holds a NUL. */
+    int (*handle_in)(channels_channel *ch, const channels_msg *msg, void *user);
+    /* A broadcast named in `intercept`, once for every channel of the topic; what the client
+     * gets is what this pushes. NULL drops it. */
+    int (*handle_out)(channels_channel *ch, const channels_msg *msg, void *user);
+    /* A broadcast on a topic added with channels_subscribe(). */
+    int (*handle_broadcast)(channels_channel *ch, const channels_msg *msg, void *user);
+    /* What channels_info_after() or channels_send() sent. */
+    int (*handle_info)(channels_channel *ch, void *info, void *user);
+    /* The end, exactly once for every join() that returned CHANNELS_OK or CHANNELS_LATER.
+     * Unless the client is gone, pushes still reach it. */
+    void (*terminate)(channels_channel *ch, channels_reason why, void *user);
+} channels_handler;
+
+typedef struct channels_route {
+    const char *pattern; /* "room:lobby" exactly, or "room:*": whatever begins so */
+    const channels_handler *handler;
+    const void *arg; /* channels_channel_arg(), for patterns that share a handler */
+} channels_route;
+
+/* --- What you supply: sockets ------------------------------------------------------------- */
+typedef struct channels_socket_handler {
+    size_t assigns_size;
+    const channels_route *routes; /* ends at pattern == NULL; the first match wins */
+    /* A client has arrived. CHANNELS_REFUSE answers 403, or what channels_refuse() said. NULL
+     * admits everyone. `req` is good until this returns. */
+    int (*connect)(channels_socket *s, const channels_request *req, void *user);
+    /* Its end, exactly once for every connect() that returned CHANNELS_OK or CHANNELS_LATER,
+     * after its channels' terminate(). */
+    void (*disconnect)(channels_socket *s, channels_reason why, void *user);
+} channels_socket_handler;
+
+/* Which web pages may connect. A request without an Origin header is no browser's and is always
+ * allowed (Phoenix lib/phoenix/socket/transport.ex, check_origin). */
+typedef enum {
+    CHANNELS_ORIGIN_HOST, /* the origin's host must be config.host */
+    CHANNELS_ORIGIN_SAME, /* scheme, host and port must be those of the request */
+    CHANNELS_ORIGIN_LIST, /* must match an entry of `origins` */
+    CHANNELS_ORIGIN_ANY
+} channels_origin;
+
+typedef struct channels_websocket_options {
+    bool off;
+    const char *path;             /* below the mount; default "/websocket" */
+    uint32_t idle_ms;             /* close (1002) after so long without a byte; 60000 */
+    size_t max_message;           /* larger ones close with 1009; 10 MB */
+    uint32_t max_empty_fragments; /* of one message, then 1008; 1024 */
+} channels_websocket_options;
+
+/* Zero means the default. Strings and arrays are copied. */
+typedef struct channels_mount_options {
+    channels_origin check_origin;
+    const char *const *origins;    /* NULL-ended: "https://example.com", "//host:81", "//" "*.x" */
+    uint32_t max_channels;         /* of one client, then "too many channels joined"; 100 */
+    uint32_t max_deferred;         /* of one client: live refs, timers, waiting messages; 1000 */
+    size_t max_deferred_bytes;     /* of one client's waiting messages, then 1008; 1 MB */
+    size_t max_queued;             /* waiting for one client, then 1008; 1 MB. One message may
+                                    * always be queued on an empty queue. */
+    uint32_t max_nesting;          /* of a payload; 1000, at most 1000 */
+    channels_websocket_options websocket;
+} channels_mount_options;
+
+/* --- Inside callbacks: the channel --------------------------------------------------------
+ * A channel's handle is good inside its callbacks, and after channels_ref_channel() until the
+ * thread leaves your function. Of a channel that has ended they return CHANNELS_ERR_CLOSED. */
+CHANNELS_API void *channels_assigns(channels_channel *ch);
+CHANNELS_API const char *channels_channel_topic(const channels_channel *ch);
+CHANNELS_API const void *channels_channel_arg(const channels_channel *ch); /* its route's */
+CHANNELS_API channels_socket *channels_channel_socket(const channels_channel *ch);
+CHANNELS_API channels_endpoint *channels_channel_endpoint(const channels_channel *ch);
+
+/* An event to this client. CHANNELS_ERR_INVALID before the join is answered. */
+CHANNELS_API int channels_push(channels_channel *ch, const char *event, channels_payload p);
+/* In handle_in(): answers the message in hand, at once and in the order of the calls. In join():
+ * sets the response; the status is given by what join() returns and must be "ok" or "error".
+ * CHANNELS_ERR_INVALID elsewhere: use a ref. */
+CHANNELS_API int channels_reply(channels_channel *ch, const char *status, channels_payload p);
+/* An event to every channel of this channel's topic, its own client included, here and on other
+ * nodes; _from leaves out this channel. Works in terminate() too. */
+CHANNELS_API int channels_broadcast(channels_channel *ch, const char *event, channels_payload p);
+CHANNELS_API int channels_broadcast_from(channels_channel *ch, const char *event,
+                                         channels_payload p);
+/* Broadcasts of another topic arrive in handle_broadcast() until channels_unsubscribe() or the
+ * channel's end; twice if subscribed twice. _unsubscribe drops all of that topic and does
+ * nothing if there are none. */
+CHANNELS_API int channels_subscribe(channels_channel *ch, const char *topic);
+CHANNELS_API void channels_unsubscribe(channels_channel *ch, const char *topic);
+/* Ends the channel as returning CHANNELS_STOP does; for use outside its own callbacks. */
+CHANNELS_API int channels_stop(channels_channel *ch);
+
+/* --- Inside callbacks: the socket --------------------------------------------------------- */
+CHANNELS_API void *channels_socket_assigns(channels_socket *s);
+CHANNELS_API channels_endpoint *channels_socket_endpoint(const channels_socket *s);
+CHANNELS_API const char *channels_socket_id(const channels_socket *s); /* NULL if it has none */
+CHANNELS_API const char *channels_socket_transport(const channels_socket *s); /* "websocket" */
+/* Only while connecting. A "disconnect" broadcast on the topic `id` closes the client: see
+ * channels_disconnect(). */
+CHANNELS_API int channels_socket_set_id(channels_socket *s, const char *id);
+/* In connect(): the answer to send instead of 403. Returns CHANNELS_REFUSE for connect() to
+ * return, or a negative error. */
+CHANNELS_API int channels_refuse(channels_socket *s, const channels_response *r);
+/* Closes the client: WebSocket close `code` (1001, 1008, 4000..4999; never 1000: phoenix.js
+ * would not come back), its channels end with CHANNELS_DISCONNECTED. */
+CHANNELS_API int channels_socket_close(channels_socket *s, int code);
+
+/* --- Answers that come later --------------------------------------------------------------
+ * Each live ref counts against max_deferred of its client (CHANNELS_ERR_LIMIT). */
+
+/* A ref to the message in hand: in handle_in(), or in join() before it returns CHANNELS_LATER.
+ * CHANNELS_ERR_INVALID if the message has no ref to answer to, as Phoenix's socket_ref/1.
+ * While a join waits, heartbeats and other topics go on; what arrives for its topic waits. */
+CHANNELS_API int channels_later(channels_channel *ch, channels_ref *ref);
+/* Answers it: as often as you like until channels_ref_drop() or the channel's end. A join's ref
+ * is answered once, "ok" admits and "error" refuses. */
+CHANNELS_API int channels_ref_reply(channels_endpoint *ep, channels_ref ref, const char *status,
+                                    channels_payload p);
+/* Ends a ref early; those of a join or a request are thereby refused ("join crashed", 500). */
+CHANNELS_API void channels_ref_drop(channels_endpoint *ep, channels_ref ref);
+
+/* A ref to the channel itself, what self() is in Elixir: for channels_send() and
+ * channels_ref_channel(). The same one each time; it lives as long as the channel. */
+CHANNELS_API int channels_self(channels_channel *ch, channels_ref *ref);
+/* The channel that a ref of channels_later() or channels_self() belongs to; NULL if it ended. */
+CHANNELS_API channels_channel *channels_ref_channel(channels_endpoint *ep, channels_ref ref);
+/* `info` to handle_info() of the ref's channel. ANY THREAD. Once this returned CHANNELS_OK the
+ * library owns `info`: it goes either to handle_info(), which then owns it, or to `drop` (may be
+ * NULL) on the endpoint's thread if the channel has ended. */
+CHANNELS_API int channels_send(channels_endpoint *ep, channels_ref ref, void *info,
+                               void (*drop)(void *info));
+
+/* In connect(), before it returns CHANNELS_LATER: the client waits for channels_accept(), or for
+ * channels_respond(), which refuses it. */
+CHANNELS_API int channels_connect_later(channels_socket *s, channels_ref *ref);
+CHANNELS_API int channels_accept(channels_endpoint *ep, channels_ref ref);
+/* The connecting client's socket, to set its id or assigns before channels_accept(). */
+CHANNELS_API channels_socket *channels_ref_socket(channels_endpoint *ep, channels_ref ref);
+/* Answers a held request: one given to config.request, or a pending connect. Once. */
+CHANNELS_API int channels_respond(channels_endpoint *ep, channels_ref ref,
+                                  const channels_response *r);
+
+/* --- Timers ------------------------------------------------------------------------------- */
+typedef struct channels_timer {
+    uint64_t id;
+} channels_timer;
+/* `info` to handle_info() in `ms`; 0: as soon as the callback in hand has returned. `timer` may be
+ * NULL. `info` and `drop` are owned as with channels_send(). Counts against max_deferred. */
+CHANNELS_API int channels_info_after(channels_channel *ch, uint32_t ms, void *info,
+                                     void (*drop)(void *info), channels_timer *timer);
+/* Stops one; its `drop` is called. CHANNELS_ERR_CLOSED if it already fired or was stopped. */
+CHANNELS_API int channels_timer_stop(channels_channel *ch, channels_timer timer);
+
+/* --- The endpoint ------------------------------------------------------------------------- */
+typedef enum {
+    CHANNELS_LOG_DEBUG,
+    CHANNELS_LOG_INFO,
+    CHANNELS_LOG_WARNING,
+    CHANNELS_LOG_ERROR
+} channels_log_level;
+
+typedef struct channels_pubsub_adapter channels_pubsub_adapter; /* <channels/pubsub.h> */
+
+/* Zero every member you do not set; zero means the default in brackets. Copied, but for what
+ * `user`, `pubsub` and `pubsub_self` point to. */
+typedef struct channels_config {
+    void *user; /* handed to each function here */
+    /* As Lua's allocator: `p` of `old_size` becomes `new_size`; 0 frees. On the endpoint's thread
+     * only. [malloc and free] */
+    void *(*realloc)(void *user, void *p, size_t old_size, size_t new_size);
+    uint64_t (*now_ms)(void *user); /* never goes back [CLOCK_MONOTONIC] */
+    int (*random)(void *user, void *dst, size_t len); /* 0 or negative [OpenSSL's] */
+    /* On the thread of the call that led to it. `text` has no newline. */
+    void (*log)(void *user, channels_log_level level, const char *text);
+    /* A request for none of the mounts. Answer with channels_respond(to), now or later, and
+     * return CHANNELS_OK; anything else is answered 404. `req` is good until this returns. */
+    int (*request)(void *user, channels_ref to, const channels_request *req);
+    const char *host;        /* the public host name, for CHANNELS_ORIGIN_HOST ["localhost"] */
+    size_t max_http_head;    /* then 431 [16 KB] */
+    size_t max_http_body;    /* then 413 [64 KB] */
+    uint32_t http_timeout_ms; /* for a whole request to arrive, then cut [10000] */
+    uint32_t linger_ms;      /* for the peer to take our last bytes and close [2000] */
+    const char *node;        /* this node's name for PubSub, unique [random] */
+    const channels_pubsub_adapter *pubsub; /* joins nodes [none: this endpoint only] */
+    void *pubsub_self;
+} channels_config;
+
+/* `config` may be NULL. The endpoint belongs to the calling thread. */
+CHANNELS_API int channels_endpoint_new(channels_endpoint **ep, const channels_config *config);
+/* Makes the calling thread the owner: for hosts that set up on one thread and run on another.
+ * ANY THREAD, while no other is inside. */
+CHANNELS_API void channels_endpoint_adopt(channels_endpoint *ep);
+/* Ends everything with CHANNELS_SHUTDOWN and frees it, the host's channels_conn included. Other
+ * threads must have stopped calling in. Inside a callback: put off until it returns. */
+CHANNELS_API void channels_endpoint_free(channels_endpoint *ep);
+CHANNELS_API void *channels_endpoint_user(const channels_endpoint *ep); /* config.user */
+
+/* Clients of `path` ("/socket", so "/socket/websocket") go to `handler`. `user` goes to all its
+ * callbacks. `options` may be NULL. CHANNELS_ERR_INVALID for a bad path or pattern: `log` says
+ * what is wrong with it. */
+CHANNELS_API int channels_mount(channels_endpoint *ep, const char *path,
+                                const channels_socket_handler *handler,
+                                const channels_mount_options *options, void *user);
+
+/* Closes every client whose id this is, on all nodes, with 1001. ANY THREAD. */
+CHANNELS_API int channels_disconnect(channels_endpoint *ep, const char *socket_id);
+
+/* Runs `fn(ep, arg)` on the endpoint's thread, in the order of posting of each thread. If the
+ * endpoint is freed first, `drop(arg)` (may be NULL) is called instead. ANY THREAD. */
+CHANNELS_API int channels_post(channels_endpoint *ep, void (*fn)(channels_endpoint *ep, void *arg),
+                               void *arg, void (*drop)(void *arg));
+
+/* `wake(arg)` is called, on ANY THREAD, when another thread has posted something: it has the host's
+ * loop call channels_endpoint_run() soon. Calls are coalesced. Set it before other threads call in;
+ * adapters do. NULL: the host calls _run() often enough by itself. */
+CHANNELS_API void channels_endpoint_on_wake(channels_endpoint *ep, void (*wake)(void *arg),
+                                            void *arg);
+/* Posted work and due timers. Call it when woken and when channels_endpoint_timeout() is over;
+ * calling it more often is harmless. NOT FROM CALLBACKS. */
+CHANNELS_API void channels_endpoint_run(channels_endpoint *ep);
+/* How long from now until it has to be called; 0: at once, UINT64_MAX: when woken. Ask anew before
+ * each sleep: any call may change it. */
+CHANNELS_API uint64_t channels_endpoint_timeout(const channels_endpoint *ep);
+
+/* --- Bytes in, bytes out ------------------------------------------------------------------
+ * HTTP/1.1 and WebSocket on one accepted stream. After an accept(): _new. When bytes arrived:
+ * _feed. To write: _output lends, _sent retires. At the stream's end or error: _free. Before the
+ * loop sleeps: every connection from channels_endpoint_next_ready(). <channels/adapters/libev.h>
+ * and poll.h do all this for you. */
+enum {
+    CHANNELS_WANT_READ = 1,     /* not set: stop reading for now */
+    CHANNELS_WANT_WRITE = 2,    /* channels_conn_output() has something */
+    CHANNELS_WANT_SHUTDOWN = 4, /* when all is written, shutdown(fd, SHUT_WR) and go on reading */
+    CHANNELS_WANT_CLOSE = 8     /* it is over: channels_conn_free() and close the stream */
+};
+/* `peer` is for channels_request.peer, may be NULL. */
+CHANNELS_API int channels_conn_new(channels_endpoint *ep, const char *peer, void *user,
+                                   channels_conn **conn);
+/* A stream on which the host itself has read the request `req` and nothing has been answered:
+ * goes on as if it had been read here. `rest` are bytes that followed the head. */
+CHANNELS_API int channels_conn_new_from(channels_endpoint *ep, const channels_request *req,
+                                        const void *rest, size_t len, void *user,
+                                        channels_conn **conn);
+/* Its client, if any, ends with CHANNELS_CLOSED. NULL is fine. Inside a callback: put off until
+ * it returns. */
+CHANNELS_API void channels_conn_free(channels_conn *conn);
+CHANNELS_API void *channels_conn_user(const channels_conn *conn);
+/* Takes every byte. Negative: the peer broke the protocol or memory ran out; the connection says
+ * goodbye by itself: go on with channels_conn_want(). NOT FROM CALLBACKS. */
+CHANNELS_API int channels_conn_feed(channels_conn *conn, const void *data, size_t len);
+/* Fills at most `max` entries with what waits, 0 if nothing does. Good until the next call for
+ * this connection or any call that runs callbacks. */
+CHANNELS_API int channels_conn_output(channels_conn *conn, struct iovec *iov, int max);
+/* The first `len` bytes of it have been written. */
+CHANNELS_API void channels_conn_sent(channels_conn *conn, size_t len);
+CHANNELS_API unsigned channels_conn_want(const channels_conn *conn);
+/* A connection whose want has changed since it was last returned here or its output was taken;
+ * NULL when there is none left. It takes no budget: stop and come back as you please. */
+CHANNELS_API channels_conn *channels_endpoint_next_ready(channels_endpoint *ep);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
