@@ -1,0 +1,96 @@
+/* outq.c - see outq.h. */
+#include "base/outq.h"
+
+static uintptr_t *slot(channels__outq *q, uint32_t i)
+{
+    uintptr_t *ring = q->size > CHANNELS__OUTQ_FEW ? q->ring.many : q->ring.few;
+    return &ring[(q->head + i) & (q->size - 1)];
+}
+
+static channels_buf *buf_at(const channels__outq *q, uint32_t i)
+{
+    const uintptr_t *ring = q->size > CHANNELS__OUTQ_FEW ? q->ring.many : q->ring.few;
+    return (channels_buf *)(ring[(q->head + i) & (q->size - 1)] & ~(uintptr_t)1);
+}
+
+void channels__outq_init(channels__outq *q)
+{
+    q->head = q->count = 0;
+    q->size = CHANNELS__OUTQ_FEW;
+    q->sent = 0;
+}
+
+static void shrink(channels__outq *q, const channels__mem *mem)
+{
+    if (q->size > CHANNELS__OUTQ_FEW)
+        channels__free(mem, q->ring.many, q->size * sizeof *q->ring.many);
+    channels__outq_init(q);
+}
+
+void channels__outq_clear(channels__outq *q, const channels__mem *mem)
+{
+    for (uint32_t i = 0; i < q->count; i++)
+        channels_buf_unref(buf_at(q, i));
+    shrink(q, mem);
+}
+
+static bool grow(channels__outq *q, const channels__mem *mem)
+{
+    uint32_t size = q->size * 2;
+    uintptr_t *many = size > q->size ? channels__alloc(mem, size * sizeof *many) : NULL;
+    if (many == NULL)
+        return false;
+    for (uint32_t i = 0; i < q->count; i++)
+        many[i] = *slot(q, i);
+    if (q->size > CHANNELS__OUTQ_FEW)
+        channels__free(mem, q->ring.many, q->size * sizeof *many);
+    q->ring.many = many;
+    q->head = 0;
+    q->size = size;
+    return true;
+}
+
+bool channels__outq_push(channels__outq *q, const channels__mem *mem, channels_buf *buf, bool mark)
+{
+    if (q->count == q->size && !grow(q, mem))
+        return false;
+    *slot(q, q->count++) = (uintptr_t)channels_buf_ref(buf) | mark;
+    return true;
+}
+
+int channels__outq_view(const channels__outq *q, struct iovec *iov, int max)
+{
+    int n = 0;
+    for (size_t skip = q->sent; n < max && (uint32_t)n < q->count; n++, skip = 0) {
+        channels_buf *buf = buf_at(q, (uint32_t)n);
+        iov[n].iov_base = channels__buf_bytes(buf) + skip;
+        iov[n].iov_len = buf->len - skip;
+    }
+    return n;
+}
+
+channels_buf *channels__outq_retire(channels__outq *q, const channels__mem *mem, size_t *len,
+                                    bool *mark)
+{
+    if (*len == 0 || q->count == 0)
+        return NULL;
+    channels_buf *buf = buf_at(q, 0);
+    size_t left = buf->len - q->sent;
+    if (*len < left) {
+        q->sent += *len;
+        *len = 0;
+        return NULL;
+    }
+    *len -= left;
+    *mark = (*slot(q, 0) & 1) != 0;
+    q->sent = 0;
+    q->head++;
+    if (--q->count == 0)
+        shrink(q, mem);
+    return buf;
+}
+
+bool channels__outq_begun(const channels__outq *q, const channels_buf *buf)
+{
+    return q->sent != 0 && q->count != 0 && buf_at(q, 0) == buf;
+}

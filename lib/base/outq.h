@@ -1,0 +1,40 @@
+/* outq.h - what waits to be written to one client: a ring of bufs with a view as iovecs.
+ *
+ * A few places are inside the struct, so that a client for whom little waits costs no allocation;
+ * a larger ring is given back as soon as all has left. Each buf carries a mark of its owner's,
+ * kept in the lowest bit of the pointer. */
+#ifndef CHANNELS_BASE_OUTQ_H
+#define CHANNELS_BASE_OUTQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/buf.h"
+
+#define CHANNELS__OUTQ_FEW 4u /* a power of two, as every size */
+
+typedef struct channels__outq {
+    union {
+        uintptr_t few[CHANNELS__OUTQ_FEW];
+        uintptr_t *many; /* if size is larger */
+    } ring;
+    size_t sent; /* bytes of the first that have left */
+    uint32_t head, count, size;
+} channels__outq;
+
+void channels__outq_init(channels__outq *q);
+void channels__outq_clear(channels__outq *q, const channels__mem *mem);
+/* Takes a reference of its own; false if memory ran out. */
+bool channels__outq_push(channels__outq *q, const channels__mem *mem, channels_buf *buf, bool mark);
+/* Fills at most `max` entries: how many. */
+int channels__outq_view(const channels__outq *q, struct iovec *iov, int max);
+/* Of *len bytes that have left, takes as many as still belonged to the first buf. If that was all
+ * of it, it is out of the queue and returned, its reference now the caller's; NULL if *len is used
+ * up or nothing waits. */
+channels_buf *channels__outq_retire(channels__outq *q, const channels__mem *mem, size_t *len,
+                                    bool *mark);
+/* Bytes of `buf` have left, but not all. */
+bool channels__outq_begun(const channels__outq *q, const channels_buf *buf);
+
+#endif
