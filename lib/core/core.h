@@ -1,0 +1,479 @@
+/* core.h - the structs of the core and who owns what.
+ *
+ *   endpoint ─┬─ mounts ── routes
+ *             ├─ topics (by name) ─┬─ fast: {socket, channel} of its channels
+ *             │                    └─ slow: everyone else who listens
+ *             ├─ sockets ── channels ── subscriptions, timers, refs
+ *             ├─ run queue: what callbacks have still to be told
+ *             └─ refs, heap of timers, alarms, mailbox
+ *
+ * Life and death. Each public call that may lead to callbacks is between channels__enter() and
+ * channels__leave(). Callbacks never nest: what one of them causes in others is put in the run
+ * queue and run by channels__settle(), at the end of the outermost call or between two messages.
+ * A socket that is to end is doomed: nothing more is sent to it, its carrier is told at once, and
+ * settle() tells its channels. Memory is kept until the outermost call returns (`grave`), and as
+ * long as queued work points to it (`pins`), so a handle stays good while a callback holds it.
+ *
+ * While a topic is walked, no code of the host's runs but transport->send(). */
+#ifndef CHANNELS_CORE_CORE_H
+#define CHANNELS_CORE_CORE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/alarm.h"
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/mailbox.h"
+#include "base/mem.h"
+#include "channels/channels.h"
+#include "channels/pubsub.h"
+#include "channels/transport.h"
+#include "wire/message.h"
+#include "wire/scratch.h"
+#include "wire/serializer.h"
+
+/* --- Topics and who listens to them ------------------------------------------------------- */
+
+/* A channel in its topic's dense array. The socket stands here too, so that a broadcast does not
+ * have to touch the channel. */
+typedef struct channels__fast {
+    channels_socket *socket;
+    channels_channel *channel;
+} channels__fast;
+
+typedef struct channels__topic {
+    struct channels__topic *next; /* in its bucket */
+    channels__fast *fast;
+    channels__list slow; /* of channels__subscriber */
+    uint64_t hash;
+    uint32_t nfast, fast_size;
+    uint32_t nslow;
+    uint32_t refs; /* listeners, and whoever needs the name; 0 frees it */
+    size_t len;
+    char name[];
+} channels__topic;
+
+typedef struct channels__topics {
+    const channels__mem *mem;
+    channels__hash_key key;
+    channels__topic **buckets;
+    size_t count, nbuckets; /* a power of two, or 0 */
+} channels__topics;
+
+typedef enum {
+    CHANNELS__SUB_CHANNEL, /* to another topic than its own */
+    CHANNELS__SUB_SOCKET,  /* to its id */
+    CHANNELS__SUB_FUNCTION
+} channels__sub_kind;
+
+/* A listener who is not a channel of the topic. */
+typedef struct channels__subscriber {
+    channels__list link; /* in topic->slow; alone once it has unsubscribed */
+    channels__topic *topic;
+    channels__sub_kind kind;
+    uint32_t pins; /* queued deliveries to a function */
+    union {
+        channels_channel *channel;
+        channels_socket *socket;
+        struct {
+            void (*fn)(void *arg, const channels_msg *msg);
+            void *arg;
+            uint32_t slot; /* its channels_subscription; 0 once it has unsubscribed */
+        } function;
+    } to;
+    struct channels__subscriber *next; /* of the channel's */
+} channels__subscriber;
+
+#define CHANNELS__NOWHERE UINT32_MAX /* no index in topic->fast */
+
+/* --- Channels ----------------------------------------------------------------------------- */
+
+typedef enum {
+    CHANNELS__JOINING, /* in join() */
+    CHANNELS__PENDING, /* join() returned CHANNELS_LATER */
+    CHANNELS__JOINED,
+    CHANNELS__TERMINATING, /* in terminate(), and its client can still be reached */
+    CHANNELS__ENDED
+} channels__channel_state;
+
+/* A message that waits behind a pending join. */
+typedef struct channels__held {
+    struct channels__held *next;
+    size_t size; /* of this block */
+    channels__message msg; /* its slices point behind this struct */
+} channels__held;
+
+typedef struct channels__timer {
+    channels__heap_node node;
+    channels_channel *channel;
+    struct channels__timer *next; /* of the channel's */
+    void *info;
+    void (*drop)(void *info);
+    uint64_t id;
+} channels__timer;
+
+struct channels_channel {
+    channels_socket *socket;
+    channels_channel *next; /* of the socket's */
+    channels__topic *topic;
+    const channels_route *route;
+    channels__subscriber *subs;
+    channels__timer *timers;
+    channels__held *held;
+    uint32_t fast_at; /* in topic->fast, or CHANNELS__NOWHERE */
+    uint32_t refs;    /* first of its slots; 0: none */
+    uint32_t self;    /* the slot of channels_self(); 0: none */
+    uint32_t pins;    /* queued work that points here */
+    uint32_t size;    /* of this block */
+    uint16_t join_ref_len;
+    uint8_t state;
+    uint8_t null_join_ref; /* joined without a join_ref: what is kept is the ref, for pushes */
+    /* Then the assigns, then the join_ref as JSON text. */
+    _Alignas(max_align_t) char assigns[];
+};
+
+/* --- Sockets ------------------------------------------------------------------------------ */
+
+typedef struct channels__mount {
+    struct channels__mount *next;
+    channels_endpoint *ep;
+    const channels_socket_handler *handler;
+    void *user;
+    char *path;
+    channels_mount_options options; /* complete, strings are copies */
+    channels__alarms idle;          /* for the WebSocket transport's connections */
+} channels__mount;
+
+typedef enum {
+    CHANNELS__CONNECTING, /* in connect() */
+    CHANNELS__WAITING,    /* connect() returned CHANNELS_LATER */
+    CHANNELS__OPEN,
+    CHANNELS__DOOMED, /* nothing is sent any more; settle() will end it */
+    CHANNELS__GONE    /* its channels have ended and disconnect() has run */
+} channels__socket_state;
+
+struct channels_socket {
+    channels_endpoint *ep;
+    const channels_transport *transport;
+    void *carrier;
+    const channels__mount *mount;
+    const channels__serializer *serializer;
+    size_t queued; /* bytes given to transport->send() that have not left */
+    channels_channel *channels;
+    channels__subscriber *id;
+    channels__list link;   /* in ep->sockets */
+    channels__list doomed; /* in ep->doomed, later in ep->grave */
+    size_t held_bytes;
+    uint32_t nchannels;
+    uint32_t deferred; /* live refs, timers, held messages */
+    uint32_t slot;     /* of a pending connect; 0: none */
+    uint8_t state;
+    uint8_t reason; /* channels_reason, once doomed */
+    uint8_t closed; /* the carrier is gone */
+    _Alignas(max_align_t) char assigns[];
+};
+
+/* --- Refs --------------------------------------------------------------------------------- */
+
+typedef enum {
+    CHANNELS__REF_FREE,
+    CHANNELS__REF_MESSAGE,
+    CHANNELS__REF_JOIN,
+    CHANNELS__REF_SELF,
+    CHANNELS__REF_CONNECT,
+    CHANNELS__REF_REQUEST,
+    CHANNELS__REF_FUNCTION
+} channels__ref_kind;
+
+typedef struct channels__slot {
+    uint32_t generation;
+    uint32_t next; /* of the same channel, or of the free ones; 0: none */
+    channels__ref_kind kind;
+    union {
+        channels_channel *channel;
+        channels_socket *socket;
+        channels__subscriber *function;
+        struct {
+            int (*respond)(void *carrier, const channels_response *r); /* frees the slot */
+            void *carrier;
+        } request;
+    } of;
+    char *ref; /* of a message: JSON text; NULL: null */
+} channels__slot;
+
+typedef struct channels__refs { /* slot n is slots[n - 1], so that 0 is none */
+    const channels__mem *mem;
+    channels__slot *slots;
+    uint32_t count, size, free;
+} channels__refs;
+
+/* --- The run queue ------------------------------------------------------------------------ */
+
+/* A broadcast on its way to callbacks; one for all of them. */
+typedef struct channels__event {
+    const channels__mem *mem;
+    uint32_t refs;
+    size_t size;
+    channels_msg msg; /* points behind this struct */
+} channels__event;
+
+typedef enum {
+    CHANNELS__WORK_OUT,      /* handle_out */
+    CHANNELS__WORK_EXTRA,    /* handle_broadcast */
+    CHANNELS__WORK_FUNCTION, /* of channels_pubsub_subscribe() */
+    CHANNELS__WORK_INFO,     /* handle_info */
+    CHANNELS__WORK_STOP,     /* channels_stop() */
+    CHANNELS__WORK_ADMITTED, /* joined(), then what waited behind the join */
+    CHANNELS__WORK_REFUSED   /* terminate(), then what waited behind the join */
+} channels__work_kind;
+
+typedef struct channels__work {
+    channels__work_kind kind;
+    union {
+        channels_channel *channel;
+        channels__subscriber *function;
+    } to;
+    channels__event *event;
+    void *info;
+    void (*drop)(void *info);
+} channels__work;
+
+typedef struct channels__queue { /* a ring */
+    const channels__mem *mem;
+    channels__work *ring;
+    size_t head, count, size;
+} channels__queue;
+
+/* --- The endpoint ------------------------------------------------------------------------- */
+
+/* What a callback has in hand, beginning with what it is shown: channels_msg_json() finds the rest
+ * from there. */
+typedef struct channels__hand {
+    channels_msg msg;
+    struct cJSON *tree;
+    channels_channel *channel;
+    enum { CHANNELS__HAND_EVENT, CHANNELS__HAND_JOIN, CHANNELS__HAND_IN } what;
+    channels__str ref;         /* JSON text */
+    channels_buf *join_reply;  /* encoded by channels_reply() in join() */
+    channels_kind reply_kind;
+    bool reply_ok; /* its status */
+    bool later;    /* a ref was taken in join() */
+} channels__hand;
+
+struct channels_endpoint {
+    channels__mem mem;
+    channels_config config; /* complete, strings are copies */
+    _Atomic(uintptr_t) owner;
+    uint64_t now;  /* of the call that is under way */
+    unsigned depth; /* of public calls in each other */
+    channels__hand *hand; /* of the callback that is running */
+    channels__scratch scratch;
+    channels__topics topics;
+    channels__mount *mounts;
+    channels__list sockets;
+    channels__list doomed; /* sockets */
+    channels__list grave;  /* sockets whose carrier is gone */
+    channels_channel *dead_channels;
+    uint64_t timer_ids; /* the last one given */
+    channels__queue queue;
+    channels__refs refs;
+    channels__heap timers;
+    channels__alarms *alarms;
+    channels__mailbox mailbox;
+    void (*wake)(void *arg);
+    void *wake_arg;
+    /* The transport floor's own, made with the first connection. */
+    void *transport;
+    void (*transport_free)(channels_endpoint *ep);
+    void (*transport_settled)(channels_endpoint *ep); /* at the end of each outermost call */
+};
+
+/* endpoint.c */
+
+bool channels__on_thread(const channels_endpoint *ep);
+/* Begins a public call: false, told in words, on the wrong thread. */
+bool channels__enter(channels_endpoint *ep, const char *call);
+/* The same for calls that are NOT FROM CALLBACKS. */
+bool channels__enter_outermost(channels_endpoint *ep, const char *call);
+void channels__leave(channels_endpoint *ep);
+/* Runs what callbacks are to be told. Not from inside one. */
+void channels__settle(channels_endpoint *ep);
+int channels__post(channels_endpoint *ep, channels__letter *letter); /* ANY THREAD; takes it */
+void channels__log(channels_endpoint *ep, channels_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void channels__add_alarms(channels_endpoint *ep, channels__alarms *alarms, uint32_t ms,
+                          void (*expired)(channels__alarm *alarm));
+
+/* router.c */
+
+/* The mount that `path` belongs to for the transport of that name, or NULL. */
+channels__mount *channels__mount_find(channels_endpoint *ep, const char *path,
+                                      const char *transport);
+const channels_route *channels__route_find(const channels_route *routes, channels__str topic);
+void channels__mounts_free(channels_endpoint *ep);
+
+/* topic.c */
+
+void channels__topics_init(channels__topics *topics, const channels__mem *mem,
+                           channels__hash_key key);
+void channels__topics_deinit(channels__topics *topics);
+channels__topic *channels__topic_find(const channels__topics *topics, channels__str name);
+/* With a reference of the caller's, made if need be; NULL if memory ran out. */
+channels__topic *channels__topic_get(channels__topics *topics, channels__str name);
+void channels__topic_put(channels__topics *topics, channels__topic *topic);
+/* The topic's first listener comes, its last goes: the adapter is told. */
+bool channels__topic_add(channels_endpoint *ep, channels__topic *topic, channels_channel *ch);
+void channels__topic_remove(channels_endpoint *ep, channels_channel *ch);
+/* With a reference to `topic` of its own; NULL if memory ran out. */
+channels__subscriber *channels__subscriber_new(channels_endpoint *ep, channels__topic *topic,
+                                               channels__sub_kind kind);
+/* Hears nothing from now on; freed unless a delivery is still queued. */
+void channels__subscriber_end(channels_endpoint *ep, channels__subscriber *sub);
+void channels__subscriber_unpin(channels_endpoint *ep, channels__subscriber *sub);
+
+/* pubsub.c */
+
+/* Checks and delivers: here, and if `everywhere` through the adapter. `except` and the function of
+ * that slot (either may be none) are left out. */
+int channels__broadcast(channels_endpoint *ep, const char *call, channels__str topic,
+                        const char *event, channels_payload p, const channels_channel *except,
+                        uint32_t function, bool everywhere);
+/* The payload can be sent; `object`: nothing but an object or bytes. Told in words if not. */
+bool channels__payload_ok(channels_endpoint *ep, const char *call, channels_payload p,
+                          bool object);
+bool channels__name_ok(channels_endpoint *ep, const char *call, const char *what,
+                       const char *name);
+void channels__functions_end(channels_endpoint *ep); /* of the whole endpoint */
+
+/* fanout.c */
+
+/* To everyone here but `except` and `function`. An error: nobody has got it. */
+int channels__deliver(channels_endpoint *ep, channels__str topic, const char *event,
+                      channels_payload p, const channels_channel *except, uint32_t function);
+void channels__event_unref(channels__event *event);
+
+/* node.c */
+
+/* Through the adapter to all other nodes, or to the one named. */
+int channels__publish(channels_endpoint *ep, const char *node, channels__str topic,
+                      const char *event, channels_payload p);
+
+/* channel.c: what is on a channel, and running its callbacks. */
+
+#define CHANNELS__JOIN_CRASHED "{\"reason\":\"join crashed\"}"
+
+channels_channel *channels__channel_find(channels_socket *s, channels__str topic);
+void channels__channel_in(channels_channel *ch, const channels__message *msg);
+void channels__channel_leave(channels_channel *ch, const channels__message *msg);
+int channels__channel_reply(channels_channel *ch, channels__str ref, const char *status,
+                            channels_payload p);
+/* Ends it and says so on the wire unless its socket is ending. */
+void channels__channel_end(channels_channel *ch, channels_reason why);
+/* Unlinks it from everything and says nothing: a join that came to nothing. */
+void channels__channel_discard(channels_channel *ch);
+/* phx_close or phx_error. */
+void channels__channel_announce(channels_channel *ch, const char *event, const char *payload);
+
+/* Callbacks never nest: each runs with what it has in hand in ep->hand. */
+typedef int channels__callback(channels_channel *ch, const channels_msg *msg, void *user);
+int channels__channel_call(channels_channel *ch, channels__callback *fn, channels__hand *hand);
+/* What the result of the callback of that name means. */
+void channels__channel_heed(channels_channel *ch, const char *callback, int r);
+/* Ends it as a callback of its wants; refuses its join if that has not been answered. */
+void channels__channel_finish(channels_channel *ch, channels_reason why);
+static inline void *channels__user(const channels_channel *ch)
+{
+    return ch->socket->mount->user;
+}
+static inline channels__str channels__join_ref(const channels_channel *ch) /* JSON, for pushes */
+{
+    return channels__str_n(ch->join_ref_len != 0
+                               ? ch->assigns + (ch->size - sizeof *ch - ch->join_ref_len)
+                               : NULL,
+                           ch->join_ref_len);
+}
+
+/* join.c */
+
+/* `old` is the channel that the client has on this topic, or NULL. */
+void channels__channel_join(channels_socket *s, channels_channel *old,
+                            const channels__message *msg);
+/* Puts a message behind the pending join; replayed when that is decided. */
+void channels__channel_hold(channels_channel *ch, const channels__message *msg);
+/* Answers a pending join, whose ref is given as JSON text (NULL: null). */
+int channels__channel_decide(channels_channel *ch, const char *ref, const char *status,
+                             channels_payload p);
+/* After the decision, in their turn: the callbacks, then what waited. */
+void channels__join_admitted(channels_channel *ch);
+void channels__join_refused(channels_channel *ch);
+void channels__held_end(channels_channel *ch); /* frees what waits */
+
+/* work.c */
+
+/* handle_info(), when its turn comes. */
+int channels__channel_info(channels_channel *ch, void *info, void (*drop)(void *info));
+/* Runs one piece of queued work, or lets go of it. */
+void channels__channel_work(channels_endpoint *ep, channels__work *work);
+void channels__work_drop(channels_endpoint *ep, channels__work *work);
+void channels__channel_fire(channels__timer *timer);
+void channels__timers_end(channels_channel *ch);
+
+/* socket.c */
+
+/* What is answered when there is nothing more to say: 403 without a body; 400 and 500 with the JSON
+ * that Phoenix renders for errors. */
+extern const channels_response channels__forbidden, channels__bad_request, channels__server_error;
+
+int channels__socket_open(channels__mount *mount, const channels_request *req,
+                          const channels_transport *transport, void *carrier,
+                          channels_socket **s);
+int channels__socket_receive(channels_socket *s, channels_payload message);
+/* One message by the rules of PROTOCOL section 7. */
+void channels__socket_dispatch(channels_socket *s, const channels__message *msg);
+/* Encodes, frames and sends to this socket alone. CHANNELS_ERR_CLOSED if it is ending. */
+int channels__socket_encode(channels_socket *s, const channels__outgoing *out, channels_buf **buf,
+                            channels_kind *kind);
+int channels__socket_send(channels_socket *s, channels_buf *wire, channels_kind kind);
+int channels__socket_post(channels_socket *s, const channels__outgoing *out);
+/* Nothing more to it; settle() ends it. A code other than 0 is handed to the transport. */
+void channels__socket_doom(channels_socket *s, channels_reason why, int code);
+void channels__socket_end(channels_socket *s); /* of a doomed one: its callbacks */
+/* The carrier is gone: what channels_socket_closed() does, for use inside a call. */
+void channels__socket_closed(channels_socket *s);
+void channels__socket_free(channels_socket *s); /* its memory; nothing points to it any more */
+/* The error reply to a join that made no channel. */
+void channels__socket_refuse_join(channels_socket *s, const channels__message *msg,
+                                  channels__str join_ref, const char *response);
+int channels__socket_respond(channels_socket *s, const channels_response *r);
+/* Another live ref, timer or held message; false at the limit. */
+bool channels__socket_defer(channels_socket *s);
+
+/* refs.c */
+
+/* A new slot; 0 if memory ran out. */
+uint32_t channels__ref_new(channels__refs *refs, channels__ref_kind kind);
+void channels__ref_free(channels__refs *refs, uint32_t slot);
+channels_ref channels__ref_of(const channels__refs *refs, uint32_t slot);
+/* The live slot that it names, or NULL. */
+channels__slot *channels__ref_find(const channels__refs *refs, channels_ref ref);
+void channels__refs_deinit(channels__refs *refs);
+
+/* later.c */
+
+/* Frees all that belong to the channel. */
+void channels__refs_end(channels_channel *ch);
+/* Refuses a pending join that will not be decided: "join crashed". */
+int channels__channel_drop_join(channels_channel *ch);
+
+/* queue.c */
+
+void channels__queue_init(channels__queue *queue, const channels__mem *mem);
+void channels__queue_deinit(channels__queue *queue);
+bool channels__queue_push(channels__queue *queue, const channels__work *work);
+bool channels__queue_reserve(channels__queue *queue, size_t n); /* the next n pushes succeed */
+channels__work channels__queue_shift(channels__queue *queue);
+
+#endif

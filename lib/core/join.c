@@ -1,0 +1,320 @@
+/* join.c - how a client gets into a topic: at once, or when the host has decided.
+ * Phoenix lib/phoenix/socket.ex, lib/phoenix/channel/server.ex (join). */
+#include "core/core.h"
+
+/* --- Birth -------------------------------------------------------------------------------- */
+
+static channels_channel *channel_new(channels_socket *s, const channels_route *route,
+                                     const channels__message *msg)
+{
+    channels_endpoint *ep = s->ep;
+    channels__str ref = msg->join_ref.p != NULL ? msg->join_ref : msg->ref;
+    size_t size = sizeof(channels_channel) + route->handler->assigns_size + ref.n;
+    if (ref.n > UINT16_MAX)
+        return NULL;
+    channels_channel *ch = channels__zalloc(&ep->mem, size);
+    if (ch == NULL)
+        return NULL;
+    ch->topic = channels__topic_get(&ep->topics, msg->topic);
+    if (ch->topic == NULL) {
+        channels__free(&ep->mem, ch, size);
+        return NULL;
+    }
+    ch->socket = s;
+    ch->route = route;
+    ch->fast_at = CHANNELS__NOWHERE;
+    ch->size = (uint32_t)size;
+    ch->join_ref_len = (uint16_t)ref.n;
+    ch->null_join_ref = msg->join_ref.p == NULL;
+    if (ref.n != 0)
+        memcpy(ch->assigns + route->handler->assigns_size, ref.p, ref.n);
+    ch->next = s->channels;
+    s->channels = ch;
+    s->nchannels++;
+    return ch;
+}
+
+/* --- Joining ------------------------------------------------------------------------------ */
+
+static void join_reply(channels_channel *ch, channels_buf *wire, channels_kind kind)
+{
+    channels__socket_send(ch->socket, wire, kind);
+    channels_buf_unref(wire);
+}
+
+/* The reply to a join carries the join_ref of the message, even if that is null. */
+static int encode_join_reply(channels_channel *ch, channels__str ref, const char *status,
+                             channels_payload p, channels_buf **wire, channels_kind *kind)
+{
+    channels__str join_ref = { NULL, 0 };
+    if (!ch->null_join_ref)
+        join_ref = channels__join_ref(ch);
+    channels__outgoing out = { .form = CHANNELS__REPLY,
+                               .join_ref = join_ref,
+                               .ref = ref,
+                               .topic = channels__str_n(ch->topic->name, ch->topic->len),
+                               .status = channels__str_z(status),
+                               .payload = p };
+    return channels__socket_encode(ch->socket, &out, wire, kind);
+}
+
+/* Takes the channel's `old` one's place in the client's eyes. */
+static void close_old(channels_channel *old)
+{
+    if (old != NULL)
+        channels__channel_announce(old, "phx_close", "{}");
+}
+
+static void join_accepted(channels_channel *ch, channels_channel *old, channels__hand *hand)
+{
+    channels__refs_end(ch); /* one taken in join() but not needed */
+    ch->state = CHANNELS__JOINED;
+    join_reply(ch, hand->join_reply, hand->reply_kind);
+    close_old(old);
+    if (ch->route->handler->joined != NULL && ch->state == CHANNELS__JOINED)
+        channels__channel_heed(ch, "joined", ch->route->handler->joined(ch, channels__user(ch)));
+}
+
+/* join()'s result, made consistent with what was replied. */
+static int join_result(channels_channel *ch, channels__hand *hand, int r)
+{
+    const char *mistake = "";
+    if (r != CHANNELS_OK && r != CHANNELS_REFUSE && r != CHANNELS_LATER)
+        ;
+    else if (r == CHANNELS_LATER && !hand->later)
+        mistake = " without channels_later()";
+    else if (r == CHANNELS_LATER && hand->join_reply != NULL)
+        mistake = " after channels_reply()";
+    else if (hand->join_reply != NULL && hand->reply_ok != (r == CHANNELS_OK))
+        mistake = hand->reply_ok ? " after the reply \"ok\"" : " after the reply \"error\"";
+    else
+        return r;
+    channels__log(ch->socket->ep, CHANNELS_LOG_ERROR, "join() of %s failed: it returned %d%s",
+                  ch->topic->name, r, mistake);
+    return r < 0 ? r : CHANNELS_ERR_INVALID;
+}
+
+/* The reply to send, made before anything changes, so that failing to make it is a crash too. */
+static int complete_reply(channels_channel *ch, channels__hand *hand, int r)
+{
+    if (hand->join_reply != NULL)
+        return r;
+    int err = encode_join_reply(ch, hand->ref, r == CHANNELS_OK ? "ok" : "error", channels_empty(),
+                                &hand->join_reply, &hand->reply_kind);
+    return err == CHANNELS_OK ? r : err;
+}
+
+static int run_join(channels_channel *ch, channels__hand *hand)
+{
+    int r = join_result(ch, hand, channels__channel_call(ch, ch->route->handler->join, hand));
+    if (r == CHANNELS_OK || r == CHANNELS_REFUSE)
+        r = complete_reply(ch, hand, r);
+    if (r == CHANNELS_OK && !channels__topic_add(ch->socket->ep, ch->topic, ch))
+        r = CHANNELS_ERR_NOMEM;
+    return r;
+}
+
+static void join_with(channels_socket *s, const channels_route *route, channels_channel *old,
+                      const channels__message *msg)
+{
+    channels_channel *ch = channel_new(s, route, msg);
+    if (ch == NULL) {
+        channels__socket_refuse_join(s, msg, msg->join_ref, CHANNELS__JOIN_CRASHED);
+        close_old(old);
+        return;
+    }
+    channels__hand hand = { .msg = { ch->topic->name, "phx_join", msg->payload },
+                            .channel = ch,
+                            .what = CHANNELS__HAND_JOIN,
+                            .ref = msg->ref };
+    int r = run_join(ch, &hand);
+    if (r == CHANNELS_OK) {
+        join_accepted(ch, old, &hand);
+        return;
+    }
+    if (r == CHANNELS_LATER) {
+        ch->state = CHANNELS__PENDING;
+    } else {
+        channels__channel_discard(ch);
+        if (r == CHANNELS_REFUSE) {
+            join_reply(ch, hand.join_reply, hand.reply_kind);
+        } else {
+            channels_buf_unref(hand.join_reply);
+            channels__socket_refuse_join(s, msg, msg->join_ref, CHANNELS__JOIN_CRASHED);
+        }
+    }
+    close_old(old);
+}
+
+void channels__channel_join(channels_socket *s, channels_channel *old,
+                            const channels__message *msg)
+{
+    static const channels__str null = { NULL, 0 };
+    const channels_route *route = NULL;
+    if (msg->topic.p != NULL)
+        route = channels__route_find(s->mount->handler->routes, msg->topic);
+    if (route == NULL) {
+        channels__log(s->ep, CHANNELS_LOG_WARNING, "no route of %s matches the topic %.*s",
+                      s->mount->path, (int)(msg->topic_json.n < 200 ? msg->topic_json.n : 200),
+                      msg->topic_json.p);
+        channels__socket_refuse_join(s, msg, null, "{\"reason\":\"unmatched topic\"}");
+        return;
+    }
+    if (old != NULL) {
+        channels__log(s->ep, CHANNELS_LOG_DEBUG, "the client joins %s again", old->topic->name);
+        channels__channel_end(old, CHANNELS_DUPLICATE);
+        if (s->serializer->close_first) {
+            close_old(old);
+            old = NULL;
+        }
+    }
+    if (s->nchannels >= s->mount->options.max_channels) {
+        channels__log(s->ep, CHANNELS_LOG_ERROR,
+                      "a client of %s may not join more than %u channels", s->mount->path,
+                      s->mount->options.max_channels);
+        channels__socket_refuse_join(s, msg, msg->join_ref,
+                                     "{\"reason\":\"too many channels joined\"}");
+        return;
+    }
+    join_with(s, route, old, msg);
+}
+
+/* --- A join that is answered later -------------------------------------------------------- */
+
+static size_t copy(char **to, channels__str from)
+{
+    if (from.n != 0)
+        memcpy(*to, from.p, from.n);
+    (*to)[from.n] = '\0';
+    *to += from.n + 1;
+    return from.n;
+}
+
+static channels__str moved(char **to, channels__str from)
+{
+    char *at = *to;
+    if (from.p == NULL)
+        return from;
+    return channels__str_n(at, copy(to, from));
+}
+
+/* A copy that does not depend on the frame it came in. */
+static channels__held *held_new(const channels__mem *mem, const channels__message *msg)
+{
+    channels__str payload = channels__str_n(msg->payload.data, msg->payload.len);
+    size_t size = sizeof(channels__held) + msg->join_ref.n + msg->ref.n + msg->topic_json.n +
+                  msg->topic.n + msg->event.n + payload.n + 6;
+    channels__held *held = channels__alloc(mem, size);
+    if (held == NULL)
+        return NULL;
+    char *at = (char *)(held + 1);
+    held->next = NULL;
+    held->size = size;
+    held->msg.join_ref = moved(&at, msg->join_ref);
+    held->msg.ref = moved(&at, msg->ref);
+    held->msg.topic_json = moved(&at, msg->topic_json);
+    held->msg.topic = moved(&at, msg->topic);
+    held->msg.event = moved(&at, msg->event);
+    held->msg.payload = msg->payload;
+    held->msg.payload.data = at;
+    copy(&at, payload);
+    return held;
+}
+
+void channels__channel_hold(channels_channel *ch, const channels__message *msg)
+{
+    channels_socket *s = ch->socket;
+    const channels_mount_options *o = &s->mount->options;
+    channels__held **at = &ch->held;
+    if (s->held_bytes + msg->payload.len > o->max_deferred_bytes || !channels__socket_defer(s)) {
+        channels__log(s->ep, CHANNELS_LOG_WARNING,
+                      "client of %s closed: too much waits behind its join of %s", s->mount->path,
+                      ch->topic->name);
+        channels__socket_doom(s, CHANNELS_CLOSED, 1008);
+        return;
+    }
+    channels__held *held = held_new(&s->ep->mem, msg);
+    if (held == NULL) {
+        s->deferred--;
+        channels__socket_doom(s, CHANNELS_CLOSED, 1011);
+        return;
+    }
+    s->held_bytes += held->size;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = held;
+}
+
+static void held_free(channels_channel *ch, channels__held *held)
+{
+    ch->socket->deferred--;
+    ch->socket->held_bytes -= held->size;
+    channels__free(&ch->socket->ep->mem, held, held->size);
+}
+
+static channels__held *held_shift(channels_channel *ch)
+{
+    channels__held *held = ch->held;
+    if (held != NULL)
+        ch->held = held->next;
+    return held;
+}
+
+void channels__held_end(channels_channel *ch)
+{
+    for (channels__held *held; (held = held_shift(ch)) != NULL;)
+        held_free(ch, held);
+}
+
+static void replay(channels_channel *ch)
+{
+    for (channels__held *held; (held = held_shift(ch)) != NULL;) {
+        if (ch->socket->state == CHANNELS__OPEN)
+            channels__socket_dispatch(ch->socket, &held->msg);
+        held_free(ch, held);
+    }
+}
+
+void channels__join_admitted(channels_channel *ch)
+{
+    if (ch->state == CHANNELS__JOINED && ch->route->handler->joined != NULL)
+        channels__channel_heed(ch, "joined", ch->route->handler->joined(ch, channels__user(ch)));
+    replay(ch);
+}
+
+void channels__join_refused(channels_channel *ch)
+{
+    if (ch->state != CHANNELS__PENDING)
+        return;
+    channels__channel_end(ch, CHANNELS_REFUSED);
+    replay(ch);
+}
+
+/* The decision is sent at once; the callbacks wait for their turn. */
+static int decide(channels_channel *ch, bool admitted, channels_buf *wire, channels_kind kind)
+{
+    channels__work work = { .kind = admitted ? CHANNELS__WORK_ADMITTED : CHANNELS__WORK_REFUSED,
+                            .to.channel = ch };
+    if (!channels__queue_reserve(&ch->socket->ep->queue, 1) || (admitted && !channels__topic_add(ch->socket->ep, ch->topic, ch))) {
+        channels_buf_unref(wire);
+        return CHANNELS_ERR_NOMEM;
+    }
+    channels__refs_end(ch);
+    channels__queue_push(&ch->socket->ep->queue, &work);
+    ch->pins++;
+    if (admitted)
+        ch->state = CHANNELS__JOINED;
+    join_reply(ch, wire, kind);
+    return CHANNELS_OK;
+}
+
+int channels__channel_decide(channels_channel *ch, const char *ref, const char *status,
+                             channels_payload p)
+{
+    channels_buf *wire;
+    channels_kind kind;
+    int err = encode_join_reply(ch, channels__str_z(ref), status, p, &wire, &kind);
+    if (err != CHANNELS_OK)
+        return err;
+    return decide(ch, strcmp(status, "ok") == 0, wire, kind);
+}
