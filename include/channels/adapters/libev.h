@@ -54,7 +54,7 @@ typedef struct channels_ev {
     char *buffer;
 } channels_ev;
 
-static inline void channels_ev_client_free(channels_ev_client *c)
+static inline void channels_ev__client_free(channels_ev_client *c)
 {
     ev_io_stop(c->ev->loop, &c->io);
     channels_conn_free(c->conn);
@@ -65,7 +65,7 @@ static inline void channels_ev_client_free(channels_ev_client *c)
     free(c);
 }
 
-static inline void channels_ev_watch(channels_ev_client *c, int events)
+static inline void channels_ev__watch(channels_ev_client *c, int events)
 {
     if ((c->io.events & (EV_READ | EV_WRITE)) == events && (events == 0 || ev_is_active(&c->io)))
         return;
@@ -76,32 +76,32 @@ static inline void channels_ev_watch(channels_ev_client *c, int events)
 }
 
 /* Writes what the kernel takes, then watches for what is left to do. May free the client. */
-static inline void channels_ev_flush(channels_ev_client *c)
+static inline void channels_ev__flush(channels_ev_client *c)
 {
-    int error = channels_tcp_write(c->io.fd, c->conn);
+    int error = channels_tcp__write(c->io.fd, c->conn);
     unsigned want = channels_conn_want(c->conn);
     if (error != 0 || (want & CHANNELS_WANT_CLOSE) != 0) {
-        channels_ev_client_free(c);
+        channels_ev__client_free(c);
         return;
     }
-    channels_ev_watch(c, ((want & CHANNELS_WANT_READ) != 0 ? EV_READ : 0) |
+    channels_ev__watch(c, ((want & CHANNELS_WANT_READ) != 0 ? EV_READ : 0) |
                              ((want & CHANNELS_WANT_WRITE) != 0 ? EV_WRITE : 0));
 }
 
-static inline void channels_ev_on_client(struct ev_loop *loop, ev_io *io, int revents)
+static inline void channels_ev__on_client(struct ev_loop *loop, ev_io *io, int revents)
 {
     channels_ev_client *c = (channels_ev_client *)io->data;
     (void)loop;
     if ((revents & EV_READ) != 0) {
         ssize_t n = read(io->fd, c->ev->buffer, CHANNELS_EV_READ_SIZE);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-            channels_ev_client_free(c);
+            channels_ev__client_free(c);
             return;
         }
         if (n > 0) /* an error shows in channels_conn_want() */
             channels_conn_feed(c->conn, c->ev->buffer, (size_t)n);
     }
-    channels_ev_flush(c);
+    channels_ev__flush(c);
 }
 
 /* Takes over the accepted or otherwise connected stream `fd`. 0 or a negative errno; `fd` is then
@@ -110,12 +110,12 @@ static inline int channels_ev_accept(channels_ev *ev, int fd)
 {
     char peer[CHANNELS_TCP_PEER_SIZE];
     channels_ev_client *c = (channels_ev_client *)calloc(1, sizeof *c);
-    int err = channels_tcp_prepare(fd);
+    int err = channels_tcp__prepare(fd);
     if (c == NULL || err != 0) {
         free(c);
         return c == NULL ? -ENOMEM : err;
     }
-    if (channels_conn_new(ev->ep, channels_tcp_peer(fd, peer), c, &c->conn) != CHANNELS_OK) {
+    if (channels_conn_new(ev->ep, channels_tcp__peer(fd, peer), c, &c->conn) != CHANNELS_OK) {
         free(c);
         return -ENOMEM;
     }
@@ -125,13 +125,13 @@ static inline int channels_ev_accept(channels_ev *ev, int fd)
     if (c->next != NULL)
         c->next->link = &c->next;
     ev->clients = c;
-    ev_io_init(&c->io, channels_ev_on_client, fd, EV_READ);
+    ev_io_init(&c->io, channels_ev__on_client, fd, EV_READ);
     c->io.data = c;
     ev_io_start(ev->loop, &c->io);
     return 0;
 }
 
-static inline void channels_ev_on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
+static inline void channels_ev__on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     channels_ev *ev = (channels_ev *)timer->data;
     (void)revents;
@@ -139,7 +139,7 @@ static inline void channels_ev_on_retry(struct ev_loop *loop, ev_timer *timer, i
         ev_io_start(loop, &l->io);
 }
 
-static inline void channels_ev_on_listener(struct ev_loop *loop, ev_io *io, int revents)
+static inline void channels_ev__on_listener(struct ev_loop *loop, ev_io *io, int revents)
 {
     channels_ev *ev = ((channels_ev_listener *)io->data)->ev;
     (void)revents;
@@ -172,49 +172,55 @@ static inline int channels_ev_listen_fd(channels_ev *ev, channels_ev_listener *l
     l->ev = ev;
     l->next = ev->listeners;
     ev->listeners = l;
-    ev_io_init(&l->io, channels_ev_on_listener, fd, EV_READ);
+    ev_io_init(&l->io, channels_ev__on_listener, fd, EV_READ);
     l->io.data = l;
     ev_io_start(ev->loop, &l->io);
     return 0;
 }
 
 /* Listens on a numeric address or host name (NULL: all addresses); port 0: any, see
- * channels_tcp_port(l.io.fd). `backlog` 0: 1024. 0 or a negative errno. */
+ * channels_ev_port(). `backlog` 0: 1024. 0 or a negative errno. */
 static inline int channels_ev_listen(channels_ev *ev, channels_ev_listener *l, const char *host,
                                      int port, int backlog)
 {
-    int fd = channels_tcp_listen(host, port, backlog);
+    int fd = channels_tcp__listen(host, port, backlog);
     int err = fd < 0 ? fd : channels_ev_listen_fd(ev, l, fd);
     if (fd >= 0 && err != 0)
         close(fd);
     return err;
 }
 
-static inline void channels_ev_on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+/* The port that it listens on, or -1. */
+static inline int channels_ev_port(const channels_ev_listener *l)
+{
+    return channels_tcp__port(l->io.fd);
+}
+
+static inline void channels_ev__on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop, (void)timer, (void)revents; /* it only ends the sleep: the work is in _prepare */
 }
 
-static inline void channels_ev_on_wake(struct ev_loop *loop, ev_async *wake, int revents)
+static inline void channels_ev__on_wake(struct ev_loop *loop, ev_async *wake, int revents)
 {
     (void)loop, (void)wake, (void)revents;
 }
 
-static inline void channels_ev_wake(void *arg)
+static inline void channels_ev__wake(void *arg)
 {
     channels_ev *ev = (channels_ev *)arg;
     ev_async_send(ev->loop, &ev->wake);
 }
 
 /* Before the loop sleeps: what is due, what is to be written, and when to wake again. */
-static inline void channels_ev_on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
+static inline void channels_ev__on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
     channels_ev *ev = (channels_ev *)prepare->data;
     channels_conn *conn;
     (void)revents;
     channels_endpoint_run(ev->ep);
     while ((conn = channels_endpoint_next_ready(ev->ep)) != NULL)
-        channels_ev_flush((channels_ev_client *)channels_conn_user(conn));
+        channels_ev__flush((channels_ev_client *)channels_conn_user(conn));
     uint64_t ms = channels_endpoint_timeout(ev->ep);
     if (ms == UINT64_MAX) {
         ev_timer_stop(loop, &ev->timer);
@@ -236,15 +242,15 @@ static inline int channels_ev_start(channels_ev *ev, struct ev_loop *loop, chann
     ev->buffer = (char *)malloc(CHANNELS_EV_READ_SIZE);
     if (ev->buffer == NULL)
         return -ENOMEM;
-    ev_prepare_init(&ev->prepare, channels_ev_on_prepare);
+    ev_prepare_init(&ev->prepare, channels_ev__on_prepare);
     ev->prepare.data = ev;
     ev_prepare_start(loop, &ev->prepare);
-    ev_timer_init(&ev->timer, channels_ev_on_timer, 0., 0.);
-    ev_timer_init(&ev->retry, channels_ev_on_retry, 0., 0.);
+    ev_timer_init(&ev->timer, channels_ev__on_timer, 0., 0.);
+    ev_timer_init(&ev->retry, channels_ev__on_retry, 0., 0.);
     ev->retry.data = ev;
-    ev_async_init(&ev->wake, channels_ev_on_wake);
+    ev_async_init(&ev->wake, channels_ev__on_wake);
     ev_async_start(loop, &ev->wake);
-    channels_endpoint_on_wake(ep, channels_ev_wake, ev);
+    channels_endpoint_on_wake(ep, channels_ev__wake, ev);
     return 0;
 }
 
@@ -254,7 +260,7 @@ static inline void channels_ev_stop(channels_ev *ev)
 {
     channels_endpoint_on_wake(ev->ep, NULL, NULL);
     while (ev->clients != NULL)
-        channels_ev_client_free(ev->clients);
+        channels_ev__client_free(ev->clients);
     for (channels_ev_listener *l = ev->listeners; l != NULL; l = l->next) {
         ev_io_stop(ev->loop, &l->io);
         close(l->io.fd);

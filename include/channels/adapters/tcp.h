@@ -1,4 +1,4 @@
-/* channels/adapters/tcp.h - what the adapters share about sockets; no event library. */
+/* channels/adapters/tcp.h - what the adapters share about sockets: theirs alone, not for hosts. */
 #ifndef CHANNELS_ADAPTERS_TCP_H
 #define CHANNELS_ADAPTERS_TCP_H
 
@@ -19,7 +19,7 @@
 #define CHANNELS_TCP_IOV 64
 
 /* Non-blocking, closed on exec, small writes at once. 0 or a negative errno. */
-static inline int channels_tcp_prepare(int fd)
+static inline int channels_tcp__prepare(int fd)
 {
     int on = 1, flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
@@ -31,7 +31,7 @@ static inline int channels_tcp_prepare(int fd)
 
 /* "192.0.2.1:4711" or "[2001:db8::1]:4711" of the other end, written to `dst`; NULL if it has no
  * such address. */
-static inline const char *channels_tcp_peer(int fd, char dst[CHANNELS_TCP_PEER_SIZE])
+static inline const char *channels_tcp__peer(int fd, char dst[CHANNELS_TCP_PEER_SIZE])
 {
     struct sockaddr_storage addr;
     socklen_t len = sizeof addr;
@@ -46,7 +46,7 @@ static inline const char *channels_tcp_peer(int fd, char dst[CHANNELS_TCP_PEER_S
     return dst;
 }
 
-static inline int channels_tcp_listen_on(const struct addrinfo *ai, int backlog)
+static inline int channels_tcp__listen_on(const struct addrinfo *ai, int backlog)
 {
     int on = 1, fd = socket(ai->ai_family, ai->ai_socktype, ai->ai_protocol);
     if (fd < 0)
@@ -63,7 +63,7 @@ static inline int channels_tcp_listen_on(const struct addrinfo *ai, int backlog)
 }
 
 /* A listening socket, or a negative errno. The first address of `host` that works. */
-static inline int channels_tcp_listen(const char *host, int port, int backlog)
+static inline int channels_tcp__listen(const char *host, int port, int backlog)
 {
     struct addrinfo hints, *list, *ai;
     char service[16];
@@ -75,13 +75,13 @@ static inline int channels_tcp_listen(const char *host, int port, int backlog)
     if (getaddrinfo(host, service, &hints, &list) != 0)
         return -EADDRNOTAVAIL;
     for (ai = list; ai != NULL && fd < 0; ai = ai->ai_next)
-        fd = channels_tcp_listen_on(ai, backlog);
+        fd = channels_tcp__listen_on(ai, backlog);
     freeaddrinfo(list);
     return fd;
 }
 
 /* The port that `fd` is bound to, or -1. */
-static inline int channels_tcp_port(int fd)
+static inline int channels_tcp__port(int fd)
 {
     struct sockaddr_storage addr;
     socklen_t len = sizeof addr;
@@ -94,7 +94,7 @@ static inline int channels_tcp_port(int fd)
 
 /* Writes what `conn` has until the kernel takes no more, and shuts down when it asks for that: 0,
  * or a negative errno if the stream is broken. */
-static inline int channels_tcp_write(int fd, channels_conn *conn)
+static inline int channels_tcp__write(int fd, channels_conn *conn)
 {
     struct iovec iov[CHANNELS_TCP_IOV];
     int n;

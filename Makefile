@@ -1,0 +1,295 @@
+# libchannels. `make help` lists the targets; everything that is made goes below build/.
+
+# --- Settings, from the command line (make CC=clang PREFIX=/usr) or the environment ----------
+
+# CC, CPPFLAGS, CFLAGS and LDFLAGS are yours; what the project itself needs is added to them.
+CFLAGS ?= -O2 -g
+
+# Where `make install` puts things. DESTDIR is put before each of them.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+
+# What to build, each in directories of its own:
+#   release   what is installed
+#   asan      AddressSanitizer and UndefinedBehaviorSanitizer: stray memory accesses and leaks
+#   ubsan     UndefinedBehaviorSanitizer alone
+#   tsan      ThreadSanitizer: data races
+VARIANT ?= release
+
+# Which tests to run, by parts of their paths (make check TESTS='unit/ sim/'), all when empty;
+# and how many seconds each may take. V=1 shows the commands.
+TESTS ?=
+TEST_SECONDS ?= 180
+
+BUILD ?= build
+CXX ?= c++
+AR ?= ar
+OBJCOPY ?= objcopy
+PKG_CONFIG ?= pkg-config
+
+# Where llhttp is not packaged as a library, its C sources are taken from here (Debian 12's
+# package node-llhttp), and its header from the folder below.
+LLHTTP_DIR ?= /usr/share/llhttp
+LLHTTP_INCLUDEDIR ?= /usr/share/include/llhttp
+
+# --- Version ---------------------------------------------------------------------------------
+
+VERSION := $(shell awk '/define CHANNELS_VERSION_(MAJOR|MINOR|PATCH) / { printf d $$3; d = "." }' \
+                       include/channels/version.h)
+
+# The ABI's number. It changes whenever programs must be linked anew, and only then.
+SOVERSION := 0
+
+# --- Flags -----------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wvla \
+            -Wundef -Wwrite-strings
+
+SANITIZE_asan := -fsanitize=address,undefined
+SANITIZE_ubsan := -fsanitize=undefined
+SANITIZE_tsan := -fsanitize=thread
+SANITIZE := $(SANITIZE_$(VARIANT))
+ifneq ($(SANITIZE),)
+SANITIZE += -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifneq ($(VARIANT),release)
+$(error VARIANT is one of release, asan, ubsan and tsan, not '$(VARIANT)')
+endif
+
+# What the library is built on: packages with a .pc file, and wslay, which Debian ships without.
+DEP_PC := libcjson libcrypto
+DEP_PLAIN := -lwslay
+ifeq ($(shell $(PKG_CONFIG) --exists libllhttp 2>/dev/null && echo yes),yes)
+DEP_PC += libllhttp
+else
+LLHTTP_SRC := $(addprefix $(LLHTTP_DIR)/,api.c http.c llhttp.c)
+LLHTTP_CFLAGS := -isystem $(LLHTTP_INCLUDEDIR)
+endif
+DEP_CFLAGS := $(LLHTTP_CFLAGS) $(shell $(PKG_CONFIG) --cflags $(DEP_PC) 2>/dev/null)
+DEP_LIBS := $(DEP_PLAIN) $(shell $(PKG_CONFIG) --libs $(DEP_PC) 2>/dev/null)
+
+# The library keeps to C11 and POSIX. One set of objects serves both libraries, and what is not
+# marked CHANNELS_API is visible in neither: objcopy sees to that in the static one, which it could
+# not do in LTO's intermediate code.
+STD = -std=gnu11
+INCLUDES = -Iinclude
+LIBS = $(DEP_LIBS)
+FLAGS = $(CPPFLAGS) $(DEP_CFLAGS) $(WARNINGS) $(CFLAGS) -fPIC -fvisibility=hidden -fno-lto \
+        $(SANITIZE)
+COMPILE = $(CC) $(STD) $(INCLUDES) $(FLAGS) -MMD -MP
+LINK = $(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
+# --- Files -----------------------------------------------------------------------------------
+
+OBJ := $(BUILD)/obj/$(VARIANT)
+OUT := $(if $(SANITIZE),$(BUILD)/$(VARIANT),$(BUILD))
+
+HEADERS := $(wildcard include/channels/*.h include/channels/*/*.h)
+MAN := $(wildcard man/*.3 man/*.7)
+
+LIB_SRC := $(wildcard lib/*/*.c)
+LLHTTP_OBJ := $(LLHTTP_SRC:$(LLHTTP_DIR)/%.c=$(OBJ)/llhttp/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(OBJ)/%.o) $(LLHTTP_OBJ)
+STATIC := $(OUT)/libchannels.a
+SHARED := $(OUT)/libchannels.so.$(VERSION)
+SHARED_LINKS := $(OUT)/libchannels.so.$(SOVERSION) $(OUT)/libchannels.so
+
+# Every examples/NAME.c and examples/NAME/NAME.c becomes examples/NAME.
+EXAMPLE_SRC := $(wildcard examples/*.c) \
+               $(foreach n,$(notdir $(wildcard examples/*)),$(wildcard examples/$n/$n.c))
+EXAMPLES := $(foreach s,$(EXAMPLE_SRC),$(OUT)/examples/$(basename $(notdir $s)))
+
+# The servers that the conformance and client tests talk to: fixture and realtime.
+SERVER_SRC := $(wildcard test/conformance/*.c test/clients/*.c)
+SERVERS := $(addprefix $(OUT)/,$(basename $(notdir $(SERVER_SRC))))
+
+# Files with a main() are test programs, the others serve all of them.
+TEST_SRC := $(wildcard test/unit/*.c test/sim/*.c)
+TEST_MAIN := $(shell grep -lsw '^int main' $(TEST_SRC) /dev/null)
+TEST_PROGRAMS := $(TEST_MAIN:%.c=$(OUT)/%)
+TEST_SUPPORT := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(TEST_MAIN),$(TEST_SRC)))
+
+CONFORMANCE := $(wildcard test/conformance/run)
+CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
+BROWSER := $(wildcard test/browser/*.test.js test/browser/*.test.mjs)
+
+# npm writes this file last: it is older than package-lock.json when the modules are stale.
+NODE_MODULES := $(patsubst %package-lock.json,%node_modules/.package-lock.json,\
+                           $(wildcard examples/*/package-lock.json test/*/package-lock.json))
+
+# --- Building --------------------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# demo and check may install packages that this file then has to look at anew: they build in a
+# make of their own, hence one after the other. Each of these is as parallel as -j allows.
+ifneq ($(filter demo check%,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo '  $1 $(if $2,$2,$@)')
+
+all: lib $(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) ## libraries, examples, test programs (default)
+
+lib: $(STATIC) $(if $(SANITIZE),,$(SHARED) $(SHARED_LINKS)) ## the static and the shared library
+
+$(OBJ)/%.o: %.c $(OBJ)/flags
+	$(call say,CC  ,$<)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -c -o $@ $<
+
+# llhttp's generated code is not ours to warn about.
+$(OBJ)/llhttp/%.o: $(LLHTTP_DIR)/%.c $(OBJ)/flags
+	$(call say,CC  ,$<)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -w -c -o $@ $<
+
+$(OBJ)/lib/%: STD = -std=c11 -D_POSIX_C_SOURCE=200809L
+$(OBJ)/lib/%: INCLUDES = -Iinclude -Ilib
+$(OBJ)/test/unit/% $(OBJ)/test/sim/%: INCLUDES = -Iinclude -Ilib -Itest
+
+# Objects made with other flags or another compiler are stale.
+$(OBJ)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(FLAGS)' | cmp -s - $@ || echo '$(CC) $(FLAGS)' > $@
+
+# The library with all its names, for the tests.
+$(OBJ)/internal.a: $(LIB_OBJ)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+# One object in which what is hidden in the shared library is hidden too, llhttp's names included.
+$(STATIC): $(LIB_OBJ)
+	$(call say,AR  )
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)$(CC) -nostdlib -r -o $(OBJ)/channels.o $^
+	$(Q)$(OBJCOPY) --localize-hidden $(OBJ)/channels.o
+	$(Q)$(AR) rcs $@ $(OBJ)/channels.o
+
+$(SHARED): $(LIB_OBJ)
+	$(call say,LINK)
+	$(Q)$(LINK) -shared -Wl,-soname,libchannels.so.$(SOVERSION) -Wl,-z,defs
+
+$(SHARED_LINKS): $(SHARED)
+	@ln -sf $(notdir $<) $@
+
+# Programs: servers and examples as a user would link them, tests with the internal names.
+$(foreach s,$(SERVER_SRC),$(eval $(OUT)/$(basename $(notdir $s)): $(OBJ)/$(s:.c=.o)))
+$(foreach s,$(EXAMPLE_SRC),$(eval $(OUT)/examples/$(basename $(notdir $s)): $(OBJ)/$(s:.c=.o)))
+$(TEST_PROGRAMS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a
+$(SERVERS) $(EXAMPLES): $(STATIC)
+$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS):
+	$(call say,LINK)
+	@mkdir -p $(@D)
+	$(Q)$(LINK)
+
+$(OBJ)/support.a: $(TEST_SUPPORT)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(SERVERS) $(EXAMPLES): LIBS += -lev
+$(OUT)/examples/chat: LIBS += -lsqlite3
+$(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -pthread
+
+-include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC))
+
+# --- Trying it out ---------------------------------------------------------------------------
+
+DEPS = CC='$(CC)' CXX='$(CXX)' PKG_CONFIG='$(PKG_CONFIG)' LLHTTP_DIR='$(LLHTTP_DIR)' .ci/deps
+
+deps: ## install the packages that building and demo need, where any is missing
+	@$(DEPS) demo
+
+deps-check: ## the same for check and its variants
+	@$(DEPS) demo check
+
+deps-browser: ## the same for check-browser
+	@$(DEPS) demo check browser
+
+demo: deps ## a chat to open in your browser
+	@$(MAKE) --no-print-directory $(OUT)/examples/chat examples/chat/node_modules/.package-lock.json
+	@exec $(OUT)/examples/chat
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	$(call say,NPM ,$*)
+	$(Q)cd $* && npm ci --no-audit --no-fund
+	@touch $@
+
+# --- Tests: test/run says how each kind is run -----------------------------------------------
+
+RUN = BUILD='$(BUILD)' CC='$(CC)' CXX='$(CXX)' MAKE='$(MAKE)' \
+      FIXTURE='$(abspath $(OUT)/fixture)' REALTIME='$(abspath $(OUT)/realtime)' \
+      TESTS='$(TESTS)' TEST_SECONDS='$(TEST_SECONDS)' test/run
+
+check: deps-check ## every test but the browser's
+	@$(MAKE) --no-print-directory run
+
+check-asan: deps-check ## the C and conformance tests under AddressSanitizer and UBSan
+check-ubsan: deps-check ## the same under UBSan alone
+check-tsan: deps-check ## the same under ThreadSanitizer
+check-asan check-ubsan check-tsan:
+	@$(MAKE) --no-print-directory run-variant VARIANT=$(@:check-%=%)
+
+check-browser: deps ## the chat in Chromium
+	@if node -e 'process.exit(+(parseInt(process.versions.node) < 20))'; \
+	    then $(MAKE) --no-print-directory run-browser; \
+	    else echo 'skipped: needs Node 20'; fi
+
+run: all $(NODE_MODULES)
+	@$(RUN) $(TEST_PROGRAMS) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS)
+
+# gcc 12's ThreadSanitizer cannot start under the wider address randomisation of newer kernels.
+run-variant: $(TEST_PROGRAMS) $(SERVERS) $(NODE_MODULES)
+	@$(if $(filter tsan,$(VARIANT)),$$(setarch -R true 2>/dev/null && echo setarch -R) env) \
+	    $(RUN) $(TEST_PROGRAMS) $(CONFORMANCE)
+
+run-browser: deps-browser $(OUT)/examples/chat $(NODE_MODULES)
+	@$(RUN) $(BROWSER)
+
+# --- Installing ------------------------------------------------------------------------------
+
+INSTALLED = $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(STATIC) $(SHARED) $(SHARED_LINKS))) \
+            $(HEADERS:include/%=$(DESTDIR)$(INCLUDEDIR)/%) \
+            $(foreach m,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
+            $(DESTDIR)$(PKGCONFIGDIR)/libchannels.pc
+
+install: lib ## below $(DESTDIR)$(PREFIX)
+	install -d $(sort $(dir $(INSTALLED)))
+	install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)
+	cp -P $(SHARED_LINKS) $(DESTDIR)$(LIBDIR)
+	for h in $(HEADERS:include/%=%); do \
+	    install -m 644 include/$$h $(DESTDIR)$(INCLUDEDIR)/$$h || exit; done
+	for m in $(MAN); do \
+	    install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit; done
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+	    -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+	    -e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
+	    -e 's|@DEP_PC@|$(DEP_PC)|' -e 's|@DEP_PLAIN@|$(DEP_PLAIN)|' \
+	    pkgconfig/libchannels.pc.in > $(DESTDIR)$(PKGCONFIGDIR)/libchannels.pc
+	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/libchannels.pc
+
+uninstall: ## take away what install put there
+	rm -f $(INSTALLED)
+	find $(DESTDIR)$(INCLUDEDIR)/channels -depth -type d -empty -delete 2>/dev/null || true
+
+dist: ## the last commit as build/libchannels-VERSION.tar.gz
+	@mkdir -p $(BUILD)
+	git archive --prefix=libchannels-$(VERSION)/ -o $(BUILD)/libchannels-$(VERSION).tar.gz HEAD
+
+clean: ## remove everything that was built
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+FORCE:
+.PHONY: all lib deps deps-check deps-browser demo check check-asan check-ubsan check-tsan \
+        check-browser run run-variant run-browser install uninstall dist clean help FORCE

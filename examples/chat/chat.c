@@ -1,0 +1,506 @@
+/* chat.c - chat rooms in the browser, served by one C program.
+ *
+ * People join a topic "room:NAME", read what was said there and go on talking. From top to bottom:
+ * what is accepted, the history, the rooms, the page, main().
+ *
+ * A message is {id, uuid, name, text, at}: `id` and `at` (milliseconds since 1970) are given by
+ * this server, `uuid` by the page, so that one sent twice after a lost connection is stored once.
+ * A room answers
+ *
+ *     join     {name, last_seen_id}   ok {messages, more}
+ *     history  {after}                ok {messages, more}
+ *     new_msg  {uuid, text}           ok message
+ *     typing   {}
+ *
+ * or error {reason}, and everyone in it hears
+ *
+ *     new_msg  message
+ *     typing   {name}
+ *     entered  {name}
+ *     left     {name} */
+#define _POSIX_C_SOURCE 200809L
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cjson/cJSON.h>
+#include <ev.h>
+#include <sqlite3.h>
+
+#include <channels/adapters/libev.h>
+#include <channels/channels.h>
+
+#define MAX_ROOM 40 /* characters */
+#define MAX_NAME 32
+#define MAX_UUID 40
+#define MAX_TEXT 1000
+#define STRING_OF(number) STRING_OF_(number)
+#define STRING_OF_(number) #number
+
+#define HISTORY_PAGE 50 /* messages in one answer */
+
+struct chat {
+    channels_endpoint *endpoint;
+    sqlite3 *db;
+    sqlite3_stmt *store, *find, *page;
+    const char *root; /* where the files of the page are */
+};
+
+/* --- What is accepted ----------------------------------------------------------------------- */
+
+/* NULL if there is no such string. */
+static const char *string_in(const cJSON *object, const char *key)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+/* -1 if there is no such number, or it cannot be a message's id. */
+static int64_t id_in(const cJSON *object, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble < 9e15))
+        return -1;
+    return (int64_t)item->valuedouble;
+}
+
+/* Something to read: at most `max` characters, not all of them spaces, none a control character
+ * but the newline. That it is UTF-8 has been checked by the library. */
+static bool is_text(const char *text, size_t max)
+{
+    size_t characters = 0;
+    bool visible = false;
+    if (text == NULL)
+        return false;
+    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
+        if ((*c < ' ' && *c != '\n') || *c == 127)
+            return false;
+        visible |= *c > ' ';
+        characters += (*c & 0xc0) != 0x80; /* the other bytes of a character look so */
+    }
+    return visible && characters <= max;
+}
+
+static bool is_line(const char *text, size_t max)
+{
+    return is_text(text, max) && strchr(text, '\n') == NULL;
+}
+
+/* --- The history ---------------------------------------------------------------------------- */
+
+static const char schema[] =
+    "PRAGMA journal_mode = WAL;"
+    "PRAGMA synchronous = NORMAL;"
+    "CREATE TABLE IF NOT EXISTS message ("
+    "    id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "    topic TEXT NOT NULL, uuid TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL,"
+    "    at INTEGER NOT NULL,"
+    "    UNIQUE (topic, uuid));"
+    "CREATE INDEX IF NOT EXISTS message_by_topic ON message (topic, id);";
+
+static const char sql_store[] =
+    "INSERT INTO message (topic, uuid, name, text, at) VALUES (?1, ?2, ?3, ?4, ?5)"
+    " ON CONFLICT (topic, uuid) DO NOTHING";
+
+static const char sql_find[] =
+    "SELECT id, uuid, name, text, at FROM message WHERE topic = ?1 AND uuid = ?2";
+
+/* What follows the message ?2. Without a ?2, or with one that this database never gave, the last
+ * page. */
+static const char sql_page[] =
+    "SELECT id, uuid, name, text, at FROM message WHERE topic = ?1 AND id > coalesce("
+    "    CASE WHEN ?2 BETWEEN 0 AND (SELECT max(id) FROM message) THEN ?2 END,"
+    "    (SELECT id FROM message WHERE topic = ?1 ORDER BY id DESC"
+    "     LIMIT 1 OFFSET " STRING_OF(HISTORY_PAGE) "), 0)"
+    " ORDER BY id LIMIT " STRING_OF(HISTORY_PAGE);
+
+static bool history_open(struct chat *chat, const char *file)
+{
+    return sqlite3_open(file, &chat->db) == SQLITE_OK &&
+           sqlite3_busy_timeout(chat->db, 1000) == SQLITE_OK &&
+           sqlite3_exec(chat->db, schema, NULL, NULL, NULL) == SQLITE_OK &&
+           sqlite3_prepare_v2(chat->db, sql_store, -1, &chat->store, NULL) == SQLITE_OK &&
+           sqlite3_prepare_v2(chat->db, sql_find, -1, &chat->find, NULL) == SQLITE_OK &&
+           sqlite3_prepare_v2(chat->db, sql_page, -1, &chat->page, NULL) == SQLITE_OK;
+}
+
+static void history_close(struct chat *chat)
+{
+    sqlite3_finalize(chat->store);
+    sqlite3_finalize(chat->find);
+    sqlite3_finalize(chat->page);
+    sqlite3_close(chat->db);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* 1 if stored now, 0 if it had been before, -1 if that failed. */
+static int history_store(struct chat *chat, const char *topic, const char *uuid, const char *name,
+                         const char *text)
+{
+    sqlite3_stmt *store = chat->store;
+    sqlite3_bind_text(store, 1, topic, -1, SQLITE_STATIC);
+    sqlite3_bind_text(store, 2, uuid, -1, SQLITE_STATIC);
+    sqlite3_bind_text(store, 3, name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(store, 4, text, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(store, 5, now_ms());
+    bool done = sqlite3_step(store) == SQLITE_DONE;
+    sqlite3_reset(store);
+    return done ? sqlite3_changes(chat->db) : -1;
+}
+
+/* A row of sql_find or sql_page as a message; NULL if memory ran out. */
+static cJSON *row_to_message(sqlite3_stmt *row)
+{
+    static const char *const names[] = { "id", "uuid", "name", "text", "at" };
+    cJSON *message = cJSON_CreateObject();
+    for (int i = 0; i < 5 && message != NULL; i++) {
+        bool is_text = sqlite3_column_type(row, i) == SQLITE_TEXT;
+        cJSON *item = is_text ? cJSON_CreateString((const char *)sqlite3_column_text(row, i))
+                              : cJSON_CreateNumber((double)sqlite3_column_int64(row, i));
+        if (!cJSON_AddItemToObject(message, names[i], item)) {
+            cJSON_Delete(item);
+            cJSON_Delete(message);
+            message = NULL;
+        }
+    }
+    return message;
+}
+
+/* NULL if it cannot be read. */
+static cJSON *history_find(struct chat *chat, const char *topic, const char *uuid)
+{
+    sqlite3_bind_text(chat->find, 1, topic, -1, SQLITE_STATIC);
+    sqlite3_bind_text(chat->find, 2, uuid, -1, SQLITE_STATIC);
+    bool found = sqlite3_step(chat->find) == SQLITE_ROW;
+    cJSON *message = found ? row_to_message(chat->find) : NULL;
+    sqlite3_reset(chat->find);
+    return message;
+}
+
+/* {messages, more} after the message `after`, or the last ones if it is -1. NULL if they cannot be
+ * read. */
+static cJSON *history_page(struct chat *chat, const char *topic, int64_t after)
+{
+    cJSON *page = cJSON_CreateObject();
+    cJSON *messages = cJSON_AddArrayToObject(page, "messages");
+    int step;
+    sqlite3_bind_text(chat->page, 1, topic, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(chat->page, 2, after);
+    while ((step = sqlite3_step(chat->page)) == SQLITE_ROW)
+        if (!cJSON_AddItemToArray(messages, row_to_message(chat->page)))
+            break;
+    sqlite3_reset(chat->page);
+    bool more = cJSON_GetArraySize(messages) == HISTORY_PAGE;
+    if (step == SQLITE_DONE && cJSON_AddBoolToObject(page, "more", more) != NULL)
+        return page;
+    cJSON_Delete(page);
+    return NULL;
+}
+
+/* --- The rooms ------------------------------------------------------------------------------ */
+
+/* What the library keeps for us with each channel: who is at its other end. */
+struct member {
+    char name[MAX_NAME * 4 + 1]; /* a character has up to four bytes */
+};
+
+/* channels_reply(), channels_broadcast() and their like. */
+typedef int send_function(channels_channel *ch, const char *word, channels_payload payload);
+
+static int send_json(send_function *send, channels_channel *ch, const char *word, const cJSON *json)
+{
+    char *text = cJSON_PrintUnformatted(json);
+    int err = text != NULL ? send(ch, word, channels_json(text)) : CHANNELS_ERR_NOMEM;
+    cJSON_free(text);
+    return err;
+}
+
+static int send_string(send_function *send, channels_channel *ch, const char *word,
+                       const char *key, const char *value)
+{
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, key, value);
+    int err = send_json(send, ch, word, object);
+    cJSON_Delete(object);
+    return err;
+}
+
+static int broadcast_name(channels_channel *ch, const char *event)
+{
+    const struct member *member = channels_assigns(ch);
+    return send_string(channels_broadcast_from, ch, event, "name", member->name);
+}
+
+static int reply_error(channels_channel *ch, const char *reason)
+{
+    return send_string(channels_reply, ch, "error", "reason", reason);
+}
+
+static int refuse(channels_channel *ch, const char *reason)
+{
+    int err = reply_error(ch, reason);
+    return err != CHANNELS_OK ? err : CHANNELS_REFUSE;
+}
+
+static int room_join(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    const cJSON *in = channels_msg_json(msg);
+    const char *name = string_in(in, "name");
+    struct member *member = channels_assigns(ch);
+    if (!is_line(msg->topic + strlen("room:"), MAX_ROOM))
+        return refuse(ch, "the name of a room has 1 to " STRING_OF(MAX_ROOM) " characters");
+    if (!is_line(name, MAX_NAME))
+        return refuse(ch, "your name must have 1 to " STRING_OF(MAX_NAME) " characters");
+    cJSON *page = history_page(user, msg->topic, id_in(in, "last_seen_id"));
+    if (page == NULL)
+        return refuse(ch, "the history could not be read");
+    snprintf(member->name, sizeof member->name, "%s", name);
+    int err = send_json(channels_reply, ch, "ok", page);
+    cJSON_Delete(page);
+    return err;
+}
+
+static int room_joined(channels_channel *ch, void *user)
+{
+    (void)user;
+    return broadcast_name(ch, "entered");
+}
+
+static void room_terminate(channels_channel *ch, channels_reason why, void *user)
+{
+    (void)why, (void)user;
+    broadcast_name(ch, "left");
+}
+
+/* Stored first and sent afterwards: whoever joins from now on finds it in the history. */
+static int room_new_msg(channels_channel *ch, const channels_msg *msg, struct chat *chat)
+{
+    const cJSON *in = channels_msg_json(msg);
+    const char *uuid = string_in(in, "uuid"), *text = string_in(in, "text");
+    const struct member *member = channels_assigns(ch);
+    if (!is_line(uuid, MAX_UUID))
+        return reply_error(ch, "a message needs a uuid");
+    if (!is_text(text, MAX_TEXT))
+        return reply_error(ch, "a message has 1 to " STRING_OF(MAX_TEXT) " characters");
+    int stored = history_store(chat, msg->topic, uuid, member->name, text);
+    cJSON *message = stored >= 0 ? history_find(chat, msg->topic, uuid) : NULL;
+    if (message == NULL)
+        return reply_error(ch, "the message could not be stored");
+    int err = stored == 1 ? send_json(channels_broadcast, ch, "new_msg", message) : CHANNELS_OK;
+    if (err == CHANNELS_OK)
+        err = send_json(channels_reply, ch, "ok", message);
+    cJSON_Delete(message);
+    return err;
+}
+
+static int room_history(channels_channel *ch, const channels_msg *msg, struct chat *chat)
+{
+    cJSON *page = history_page(chat, msg->topic, id_in(channels_msg_json(msg), "after"));
+    int err = page != NULL ? send_json(channels_reply, ch, "ok", page)
+                           : reply_error(ch, "the history could not be read");
+    cJSON_Delete(page);
+    return err;
+}
+
+static int room_handle_in(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    if (strcmp(msg->event, "new_msg") == 0)
+        return room_new_msg(ch, msg, user);
+    if (strcmp(msg->event, "history") == 0)
+        return room_history(ch, msg, user);
+    if (strcmp(msg->event, "typing") == 0)
+        return broadcast_name(ch, "typing");
+    return reply_error(ch, "a room knows no such event");
+}
+
+static int private_join(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    (void)msg, (void)user;
+    return refuse(ch, "This room is private: you would have to be invited.");
+}
+
+static const channels_handler room = {
+    .assigns_size = sizeof(struct member),
+    .join = room_join,
+    .joined = room_joined,
+    .handle_in = room_handle_in,
+    .terminate = room_terminate,
+};
+static const channels_handler private_room = { .join = private_join };
+
+static const channels_route routes[] = {
+    { .pattern = "room:private", .handler = &private_room }, /* the first match wins */
+    { .pattern = "room:*", .handler = &room },
+    { .pattern = NULL },
+};
+static const channels_socket_handler socket_handler = { .routes = routes };
+
+/* --- The page ------------------------------------------------------------------------------- */
+
+/* All that is served, so that no path can lead elsewhere. */
+static const struct file {
+    const char *path, *name, *type;
+} files[] = {
+    { "/", "index.html", "text/html; charset=utf-8" },
+    { "/chat.css", "chat.css", "text/css; charset=utf-8" },
+    { "/chat.js", "chat.js", "text/javascript; charset=utf-8" },
+    { "/phoenix.js", "node_modules/phoenix/priv/static/phoenix.mjs",
+      "text/javascript; charset=utf-8" },
+};
+
+static const struct file *file_find(const char *path)
+{
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (strcmp(files[i].path, path) == 0)
+            return &files[i];
+    return NULL;
+}
+
+/* Its bytes, to be freed; NULL if they cannot be read. */
+static char *file_read(const char *root, const char *name, size_t *len)
+{
+    char path[4096], *bytes = NULL;
+    long size = 0;
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    FILE *f = fopen(path, "rb");
+    if (f != NULL && fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) > 0)
+        bytes = malloc((size_t)size);
+    if (bytes != NULL) {
+        rewind(f);
+        *len = fread(bytes, 1, (size_t)size, f);
+    } else {
+        fprintf(stderr, "chat: cannot read %s\n", path);
+    }
+    if (f != NULL)
+        fclose(f);
+    return bytes;
+}
+
+/* Requests for anything but the socket. */
+static int serve_file(void *user, channels_ref to, const channels_request *req)
+{
+    struct chat *chat = user;
+    const struct file *file = file_find(req->path);
+    bool reads = strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
+    size_t len = 0;
+    char *bytes = file != NULL && reads ? file_read(chat->root, file->name, &len) : NULL;
+    if (bytes == NULL)
+        return CHANNELS_ERR_INVALID; /* the library answers 404 */
+    const channels_header headers[] = {
+        { "content-type", file->type },
+        { "cache-control", "no-cache" },
+        { "content-security-policy", "default-src 'self'; img-src data:" },
+        { "x-content-type-options", "nosniff" },
+    };
+    const channels_response response = { .status = 200, .headers = headers, .nheaders = 4,
+                                         .body = bytes, .body_len = len };
+    int err = channels_respond(chat->endpoint, to, &response);
+    free(bytes);
+    return err;
+}
+
+/* --- main ----------------------------------------------------------------------------------- */
+
+struct options {
+    const char *host, *db, *root;
+    int port;
+};
+
+static bool read_options(struct options *options, char **argv)
+{
+    for (char **arg = argv + 1; *arg != NULL; arg += 2) {
+        if (arg[1] == NULL)
+            return false;
+        if (strcmp(*arg, "--host") == 0)
+            options->host = arg[1];
+        else if (strcmp(*arg, "--port") == 0)
+            options->port = atoi(arg[1]);
+        else if (strcmp(*arg, "--db") == 0)
+            options->db = arg[1];
+        else if (strcmp(*arg, "--root") == 0)
+            options->root = arg[1];
+        else
+            return false;
+    }
+    return options->port >= 0 && options->port <= 65535;
+}
+
+static void print_log(void *user, channels_log_level level, const char *text)
+{
+    (void)user;
+    if (level >= CHANNELS_LOG_WARNING)
+        fprintf(stderr, "chat: %s\n", text);
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+    (void)watcher, (void)revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+/* Serves until SIGINT or SIGTERM. 0, or the exit status of a failure that it has explained. */
+static int serve(struct ev_loop *loop, struct chat *chat, const struct options *options)
+{
+    channels_ev ev;
+    channels_ev_listener listener;
+    ev_signal interrupt, terminate;
+    int err = channels_ev_start(&ev, loop, chat->endpoint);
+    if (err != 0) {
+        fprintf(stderr, "chat: %s\n", strerror(-err));
+        return 1;
+    }
+    err = channels_ev_listen(&ev, &listener, options->host, options->port, 0);
+    if (err != 0) {
+        fprintf(stderr, "chat: %s port %d: %s\n", options->host, options->port, strerror(-err));
+    } else {
+        ev_signal_init(&interrupt, on_signal, SIGINT);
+        ev_signal_start(loop, &interrupt);
+        ev_signal_init(&terminate, on_signal, SIGTERM);
+        ev_signal_start(loop, &terminate);
+        printf(strchr(options->host, ':') != NULL ? "chat on http://[%s]:%d\n"
+                                                  : "chat on http://%s:%d\n",
+               options->host, channels_ev_port(&listener));
+        fflush(stdout);
+        ev_run(loop, 0);
+    }
+    channels_ev_stop(&ev);
+    return err != 0;
+}
+
+int main(int argc, char **argv)
+{
+    char db[4096], root[] = __FILE__;
+    struct options options = { .host = "127.0.0.1", .db = db, .root = root, .port = 4000 };
+    struct chat chat = { 0 };
+    const channels_config config = { .user = &chat, .log = print_log, .request = serve_file };
+    const channels_mount_options mount = { .check_origin = CHANNELS_ORIGIN_SAME,
+                                           .websocket.max_message = 16384 };
+    char *slash = strrchr(root, '/');
+    int status = 1;
+    strcpy(slash != NULL ? slash : root, slash != NULL ? "" : "."); /* beside this source */
+    snprintf(db, sizeof db, "%s.db", argc > 0 ? argv[0] : "chat"); /* beside the program */
+    if (!read_options(&options, argv)) {
+        fprintf(stderr, "usage: chat [--host ADDRESS] [--port N] [--db FILE] [--root DIRECTORY]\n");
+        return 2;
+    }
+    chat.root = options.root;
+    if (!history_open(&chat, options.db))
+        fprintf(stderr, "chat: %s: %s\n", options.db, sqlite3_errmsg(chat.db));
+    else if (channels_endpoint_new(&chat.endpoint, &config) == CHANNELS_OK &&
+             channels_mount(chat.endpoint, "/socket", &socket_handler, &mount, &chat) ==
+                 CHANNELS_OK)
+        status = serve(EV_DEFAULT, &chat, &options);
+    if (chat.endpoint != NULL)
+        channels_endpoint_free(chat.endpoint);
+    history_close(&chat);
+    return status;
+}

@@ -1,0 +1,370 @@
+// The chat as people see it: the example program, its page and phoenix.js in Chromium.
+'use strict';
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const http = require('node:http');
+const path = require('node:path');
+const { after, before, test } = require('node:test');
+const { BUILD, Cable, Chat, Person, launch } = require('./helpers.js');
+
+const skip = Number.parseInt(process.versions.node) < 20 && 'needs Node 20';
+const PHONE = { viewport: { width: 375, height: 720 }, deviceScaleFactor: 2, isMobile: true,
+                hasTouch: true };
+const chat = new Chat();
+let browser;
+
+before(async () => {
+    if (skip) return;
+    await chat.start();
+    browser = await launch();
+});
+
+after(async () => {
+    await browser?.close();
+    if (chat.child) assert.equal(await chat.end(), 0, 'exit status on SIGTERM');
+    chat.remove();
+});
+
+// A test in a room of its own. `enter` brings people in, who must leave no error behind.
+function check(name, play) {
+    test(name, { skip }, async () => {
+        const people = [];
+        const room = name.replace(/\W+/g, '-').slice(0, 40);
+        const enter = async (who, options = {}) => {
+            const { port = chat.port, ...others } = options;
+            people.push(await Person.enter(browser, port, who, { room, ...others }));
+            return people.at(-1);
+        };
+        try {
+            await play(enter);
+            for (const person of people) assert.deepEqual(person.errors, []);
+        } finally {
+            await Promise.all(people.map((person) => person.leave()));
+        }
+    });
+}
+
+check('two people talk, and see who says what', async (enter) => {
+    const ana = await enter('Ana');
+    const ben = await enter('Ben');
+    await ana.$('.notice').getByText('Ben came in').waitFor();
+    await ana.say('Hello Ben');
+    await ben.sees('Hello Ben');
+    await ben.say('Hello Ana');
+    await ana.sees('Hello Ana');
+    await ana.say('one\nand two');
+    await ben.sees('one\nand two');
+    for (const person of [ana, ben])
+        assert.deepEqual(await person.texts(), ['Hello Ben', 'Hello Ana', 'one\nand two']);
+    assert.deepEqual(await ben.$('.message .who b').allTextContents(), ['Ana', 'Ben', 'Ana']);
+    assert.equal(await ben.$('.message.own').count(), 1);
+    assert.match(await ben.$('.message time').first().textContent(), /^\d\d:\d\d$/);
+    await ben.leave();
+    await ana.$('.notice').getByText('Ben left').waitFor();
+});
+
+check('typing shows, and ends', async (enter) => {
+    const ana = await enter('Ana');
+    const ben = await enter('Ben');
+    await ben.write('I am thinking');
+    await ana.page.getByText('Ben is typing…').waitFor();
+    await ben.page.keyboard.press('Enter');
+    await ana.sees('I am thinking');
+    await ana.page.getByText('Ben is typing…').waitFor({ state: 'hidden' });
+    await ben.write('and then nothing');
+    await ana.page.getByText('Ben is typing…').waitFor();
+    await ana.page.getByText('Ben is typing…').waitFor({ state: 'hidden' });
+});
+
+check('what is said while one is away arrives once', async (enter) => {
+    const cable = new Cable(chat.port);
+    await cable.plug();
+    const ana = await enter('Ana');
+    const ben = await enter('Ben', { port: cable.port });
+    await ana.say('before');
+    await ben.sees('before');
+
+    await cable.pull();
+    await ben.disconnected();
+    await ana.say('Ben?');
+    await ben.say('I am cut off');
+    await ben.$('.pending').getByText('waiting for the connection').waitFor();
+    await ana.say('Can you read this?');
+    await ana.sees('Can you read this?');
+
+    await cable.plug();
+    await ben.connected();
+    await ana.sees('I am cut off');
+    await ana.say('after');
+    for (const person of [ana, ben]) {
+        await person.sees('after');
+        assert.deepEqual(await person.texts(),
+                         ['before', 'Ben?', 'Can you read this?', 'I am cut off', 'after']);
+    }
+    assert.equal(await ben.$('.pending').count(), 0);
+    await ben.leave();
+    await cable.pull();
+});
+
+check('a long absence is caught up with', async (enter) => {
+    const cable = new Cable(chat.port);
+    await cable.plug();
+    const ana = await enter('Ana');
+    const ben = await enter('Ben', { port: cable.port });
+    await ana.say('before');
+    await ben.sees('before');
+    await cable.pull();
+    await ben.disconnected();
+    const missed = Array.from({ length: 120 }, (_, i) => `line ${i + 1}`);
+    await ana.sayAll(missed);
+    await ana.sees('line 120');
+
+    await cable.plug();
+    await ben.sees('line 120');
+    assert.deepEqual(await ben.texts(), ['before', ...missed]);
+    const cleo = await enter('Cleo');
+    await cleo.sees('line 120');
+    assert.deepEqual(await cleo.texts(), missed.slice(-50), 'a newcomer gets the last page');
+    await ben.leave();
+    await cable.pull();
+});
+
+check('a killed server comes back with everything', async (enter) => {
+    const ana = await enter('Ana');
+    const ben = await enter('Ben');
+    await ana.say('before');
+    await ben.sees('before');
+    assert.equal(await chat.end('SIGKILL'), 'SIGKILL');
+    await ana.disconnected();
+    await ana.say('one');
+    await ana.say('two');
+    await ben.disconnected();
+    await chat.start();
+    await ben.sees('two');
+    await ben.say('three');
+    await ana.sees('three');
+    for (const person of [ana, ben])
+        assert.deepEqual(await person.texts(), ['before', 'one', 'two', 'three']);
+    await ana.page.reload();
+    await ana.sees('three');
+    assert.deepEqual(await ana.texts(), ['before', 'one', 'two', 'three'], 'the history');
+});
+
+check('what waits to be sent survives a reload', async (enter) => {
+    const ana = await enter('Ana');
+    // The tab's outbox as it is left by a page that could send no more.
+    await ana.page.evaluate(() => {
+        const name = decodeURIComponent(location.hash.slice(1));
+        sessionStorage.setItem(`outbox:${name}`, JSON.stringify([['some-uuid', 'not lost']]));
+    });
+    await ana.page.reload();
+    await ana.sees('not lost');
+    await ana.page.reload();
+    await ana.sees('not lost');
+    assert.deepEqual(await ana.texts(), ['not lost']);
+});
+
+check('the private room says why it is closed', async (enter) => {
+    const ana = await enter('Ana');
+    await ana.open('private');
+    const reason = ana.page.getByText('This room is private: you would have to be invited.');
+    await reason.waitFor();
+    assert.equal(await ana.$('#composer').isVisible(), false);
+    await ana.page.getByRole('button', { name: 'Ask again' }).click();
+    await reason.waitFor();
+    await ana.open('lobby');
+    await ana.$('#composer').waitFor();
+});
+
+check('hostile text is shown as text', async (enter) => {
+    const hostile = '<img src=x onerror="document.title=\'owned\'">';
+    const ana = await enter(hostile.slice(0, 32));
+    const ben = await enter('<b>Ben</b>');
+    await ana.$('.notice').getByText('<b>Ben</b> came in').waitFor();
+    for (const text of [hostile, '</span><script>document.title="owned"</script>', '"\\\u2028&lt;']) {
+        await ana.say(text);
+        await ben.sees(text);
+    }
+    assert.equal(await ben.$('#log img, #log script, #log b b').count(), 0);
+    assert.equal(await ben.$('.who b').first().textContent(), hostile.slice(0, 32));
+    assert.equal(await ben.page.title(), 'Chat');
+});
+
+check('what is refused says why', async (enter) => {
+    const ana = await enter('Ana');
+    await ana.page.evaluate(() => document.getElementById('text').removeAttribute('maxlength'));
+    await ana.say('x'.repeat(1001));
+    await ana.$('.failed').getByText('a message has 1 to 1000 characters').waitFor();
+    await ana.page.getByRole('button', { name: 'Discard' }).click();
+    await ana.say('ż'.repeat(1000));
+    await ana.sees('ż'.repeat(1000));
+    assert.equal((await ana.texts()).length, 1);
+});
+
+check('bad input is answered', async (enter) => {
+    const ana = await enter('Ana');
+    const answers = await ana.page.evaluate(async () => {
+        const { Socket } = await import('/phoenix.js');
+        const socket = new Socket('/socket');
+        const answer = (push) => new Promise((resolve) => {
+            for (const status of ['ok', 'error', 'timeout'])
+                push.receive(status, (response) => resolve(response.reason ?? status));
+        });
+        const join = async (topic, params) => {
+            const channel = socket.channel(topic, params);
+            const how = await answer(channel.join());
+            if (how !== 'ok') channel.leave();
+            return how;
+        };
+        socket.connect();
+        const joins = [];
+        for (const params of [{}, { name: 7 }, { name: ' ' }, { name: 'x'.repeat(33) },
+                              { name: 'a\nb' }, { name: 'a\u0001' }, { name: 'Ö'.repeat(32) },
+                              { name: 'Ben', last_seen_id: 'x' }, { name: 'Ben', last_seen_id: -1 },
+                              { name: 'Ben', last_seen_id: 1e300 }])
+            joins.push(await join('room:bad-input', params));
+        const rooms = [await join('room:', { name: 'Ben' }),
+                       await join('room:' + 'x'.repeat(41), { name: 'Ben' }),
+                       await join('hall:x', { name: 'Ben' })];
+        const channel = socket.channel('room:bad', { name: 'Ben' });
+        await answer(channel.join());
+        const pushes = [];
+        for (const [event, payload] of [['new_msg', {}], ['new_msg', { uuid: 'u', text: ' \n ' }],
+                                        ['new_msg', { uuid: 'u', text: ['x'] }],
+                                        ['new_msg', { text: 'x' }], ['shout', {}],
+                                        ['new_msg', { uuid: 'u', text: 'x' }]])
+            pushes.push(await answer(channel.push(event, payload)));
+        socket.disconnect();
+        return { joins, rooms, pushes };
+    });
+    const name = 'your name must have 1 to 32 characters';
+    const text = 'a message has 1 to 1000 characters';
+    const room = 'the name of a room has 1 to 40 characters';
+    assert.deepEqual(answers, {
+        joins: [name, name, name, name, name, name, 'ok', 'ok', 'ok', 'ok'],
+        rooms: [room, room, 'unmatched topic'],
+        pushes: ['a message needs a uuid', text, text, 'a message needs a uuid',
+                 'a room knows no such event', 'ok'],
+    });
+});
+
+check('a reader of old lines is left alone, and told of new ones', async (enter) => {
+    const ana = await enter('Ana');
+    const ben = await enter('Ben');
+    await ben.sayAll(Array.from({ length: 40 }, (_, i) => `line ${i + 1}`));
+    await ana.sees('line 40');
+    const isAtEnd = () => ana.$('#log').evaluate(
+        (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2);
+    assert.equal(await isAtEnd(), true, 'follows what is said');
+
+    await ana.$('#log').hover();
+    await ana.page.mouse.wheel(0, -2000);
+    await ana.page.getByText('line 1', { exact: true }).waitFor();
+    await ben.say('news');
+    await ana.page.getByRole('button', { name: '1 new message' }).click();
+    assert.equal(await isAtEnd(), true);
+    await ana.page.getByRole('button', { name: '1 new message' }).waitFor({ state: 'hidden' });
+
+    await ana.open('coffee');
+    await ben.say('elsewhere');
+    await ana.$('#rooms .count').getByText('1').waitFor();
+    assert.equal(await ana.page.title(), '(1) Chat');
+});
+
+check('a new name is taken over', async (enter) => {
+    const ana = await enter('Ana');
+    const ben = await enter('Ben');
+    await ana.page.getByRole('button', { name: 'Ana' }).click();
+    await ana.page.getByLabel('Your name').fill('Anna');
+    await ana.page.getByRole('button', { name: 'Save' }).click();
+    await ben.$('.notice').getByText('Anna came in').waitFor();
+    await ana.say('I am Anna now');
+    await ben.sees('I am Anna now');
+    assert.equal(await ben.$('.who b').first().textContent(), 'Anna');
+    await ana.page.reload();
+    await ana.connected();
+    assert.equal(await ana.$('#me-name').textContent(), 'Anna', 'it is remembered');
+});
+
+check('fits a phone', async (enter) => {
+    const ana = await enter('Ana', { ...PHONE, colorScheme: 'dark' });
+    const ben = await enter('Ben', PHONE);
+    await ben.say('w'.repeat(300));
+    await ana.sees('w'.repeat(300));
+    for (const person of [ana, ben]) {
+        const [content, room] = await person.page.evaluate(() => [
+            Math.max(document.documentElement.scrollWidth, document.getElementById('log').scrollWidth),
+            window.innerWidth,
+        ]);
+        assert.ok(content <= room, `${content} px in ${room} px`);
+        const send = await person.page.getByRole('button', { name: 'Send' }).boundingBox();
+        assert.ok(send.x + send.width <= 375 && send.y + send.height <= 720, 'the button is in reach');
+    }
+});
+
+check('serves its page and nothing else', async () => {
+    const ask = (target, method = 'GET', headers = {}) => new Promise((resolve, reject) => {
+        const request = http.request({ port: chat.port, path: target, method, headers, agent: false });
+        request.on('error', reject);
+        request.on('upgrade', (response, socket) => { socket.destroy(); resolve(response); });
+        request.on('response', (response) => {
+            response.length = 0;
+            response.on('data', (data) => { response.length += data.length; });
+            response.on('end', () => resolve(response));
+        });
+        request.end();
+    });
+    const types = { '/': 'text/html', '/chat.css': 'text/css', '/chat.js': 'text/javascript',
+                    '/phoenix.js': 'text/javascript' };
+    for (const [target, type] of Object.entries(types)) {
+        const get = await ask(target);
+        const head = await ask(target, 'HEAD');
+        assert.equal(get.statusCode, 200, target);
+        assert.equal(get.headers['content-type'], `${type}; charset=utf-8`);
+        assert.equal(get.headers['content-length'], String(get.length));
+        assert.equal(head.statusCode, 200, target);
+        assert.equal(head.length, 0);
+        assert.equal(head.headers['content-length'], get.headers['content-length']);
+    }
+    for (const target of ['/chat.c', '/chat.db', '/../chat/chat.c', '/..%2fchat.c', '//etc/passwd',
+                          '/node_modules/phoenix/package.json', '/index.html'])
+        assert.equal((await ask(target)).statusCode, 404, target);
+    assert.equal((await ask('/', 'DELETE')).statusCode, 404);
+
+    const upgrade = (origin) => ask('/socket/websocket?vsn=2.0.0', 'GET', {
+        origin, connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-version': '13',
+        'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+    });
+    assert.equal((await upgrade(`http://127.0.0.1:${chat.port}`)).statusCode, 101);
+    assert.equal((await upgrade('http://elsewhere.example')).statusCode, 403, 'other pages may not');
+});
+
+check('pictures', async (enter) => {
+    const ana = await enter('Ana', { room: 'lobby' });
+    const ben = await enter('Ben', { room: 'lobby' });
+    const cleo = await enter('Cleo', { room: 'lobby', ...PHONE, colorScheme: 'dark' });
+    const talk = [
+        [ben, 'Morning! Has anyone tried the new build on the small board?'],
+        [cleo, 'Yes, it runs. 180 clients and it still has half of its memory left.'],
+        [cleo, 'The browser does not even notice that there is C on the other side.'],
+        [ana, 'Lovely. I pulled the cable in the middle of a sentence to see what happens.'],
+        [ben, 'And?'],
+        [ana, 'It came back by itself, with everything you two had said, and nothing twice.'],
+        [cleo, 'Then I would call it done. Coffee?'],
+    ];
+    for (const [person, text] of talk) {
+        await person.say(text);
+        for (const other of [ana, ben, cleo]) await other.sees(text);
+    }
+    await ben.open('coffee');
+    await ben.say('I am here already');
+    await ana.$('#rooms .count').getByText('1').waitFor();
+    await ben.open('lobby');
+    await ben.write('On my way');
+    fs.mkdirSync(BUILD, { recursive: true });
+    for (const [person, file] of [[ana, 'chat.png'], [cleo, 'chat-phone.png']]) {
+        await person.page.getByText('Ben is typing…').waitFor();
+        await person.page.screenshot({ path: path.join(BUILD, file), animations: 'disabled' });
+    }
+});

@@ -1,0 +1,130 @@
+// phoenix.js, as it comes from npm, over WebSocket.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { test } = require('node:test');
+const { Socket } = require('phoenix');
+const WebSocket = require('ws');
+const { FIXTURE, answer, inbox, received, serve, tell } = require('./helpers.js');
+
+const LIMIT = { timeout: 10000 };
+const SOON = () => 20;
+
+function connect(server, params = {}) {
+    const socket = new Socket(`ws://127.0.0.1:${server.port}/socket`, {
+        transport: WebSocket, params, reconnectAfterMs: SOON, rejoinAfterMs: SOON,
+    });
+    socket.connect();
+    server.closing.push(() => socket.disconnect());
+    return socket;
+}
+
+// A client that has joined the topic.
+async function member(server, topic) {
+    const channel = connect(server).channel(topic, {});
+    assert.deepEqual(await answer(channel.join()), { ok: {} });
+    return channel;
+}
+
+test('phoenix.js joins, pushes and receives', LIMIT, async (t) => {
+    const socket = connect(await serve(t, FIXTURE), { user_id: 'u 1' });
+    const channel = socket.channel('room:lobby', { reply: { welcome: ['ż', null, 1.5] } });
+    const pushed = received(channel, 'pushed');
+    assert.deepEqual(await answer(channel.join()), { ok: { welcome: ['ż', null, 1.5] } });
+    assert.deepEqual(await answer(channel.push('echo', { a: [1] })), { ok: { a: [1] } });
+    assert.deepEqual(await answer(channel.push('echo_error', { b: 2 })), { error: { b: 2 } });
+    assert.deepEqual(await answer(channel.push('async', { c: 3 })), { ok: { c: 3 } });
+    assert.deepEqual(await answer(channel.push('params', {})),
+        { ok: { user_id: 'u 1', vsn: '2.0.0' } });
+    tell(channel, 'push', { d: 4 });
+    assert.deepEqual(await pushed.next(), { d: 4 });
+});
+
+test('phoenix.js is told why it may not join', LIMIT, async (t) => {
+    const socket = connect(await serve(t, FIXTURE));
+    for (const [topic, reason] of [['room:forbidden', 'unauthorized'],
+        ['room:raise', 'join crashed'], ['nosuch', 'unmatched topic']]) {
+        const channel = socket.channel(topic, {});
+        assert.deepEqual(await answer(channel.join()), { error: { reason } });
+        channel.leave();
+    }
+});
+
+test('phoenix.js broadcasts to others', LIMIT, async (t) => {
+    const server = await serve(t, FIXTURE);
+    const [a, b] = [await member(server, 'room:x'), await member(server, 'room:x')];
+    const [atA, atB] = [received(a, 'broadcasted'), received(b, 'broadcasted')];
+    tell(a, 'broadcast', { n: 1 });
+    assert.deepEqual(await atA.next(), { n: 1 });
+    assert.deepEqual(await atB.next(), { n: 1 });
+
+    tell(b, 'broadcast_from', { n: 2 });
+    assert.deepEqual(await atA.next(), { n: 2 });
+    await answer(b.push('ok', {}));
+    assert.deepEqual(atB.waiting, []);
+
+    const [shoutAtA, shoutAtB] = [received(a, 'shout'), received(b, 'shout')];
+    tell(a, 'shout', { n: 3 });
+    assert.deepEqual(await shoutAtA.next(), { n: 3, via: 'out' });
+    assert.deepEqual(await shoutAtB.next(), { n: 3, via: 'out' });
+});
+
+test('phoenix.js sends and receives bytes', LIMIT, async (t) => {
+    const server = await serve(t, FIXTURE);
+    const [a, b] = [await member(server, 'room:x'), await member(server, 'room:x')];
+    const bytes = Uint8Array.from({ length: 256 }, (_, i) => 255 - i);
+    const same = (buffer) => assert.deepEqual(new Uint8Array(buffer), bytes);
+    const [pushed, atA, atB] = [received(a, 'binary_pushed'),
+        received(a, 'binary_broadcasted'), received(b, 'binary_broadcasted')];
+    same((await answer(a.push('binary_echo', bytes.buffer))).ok);
+    tell(a, 'binary_push', bytes.buffer);
+    same(await pushed.next());
+    tell(a, 'binary_broadcast', bytes.buffer);
+    same(await atA.next());
+    same(await atB.next());
+});
+
+test('phoenix.js leaves and hears no more', LIMIT, async (t) => {
+    const server = await serve(t, FIXTURE);
+    const [a, b] = [await member(server, 'room:x'), await member(server, 'room:x')];
+    const [atA, atB] = [received(a, 'broadcasted'), received(b, 'broadcasted')];
+    const closed = inbox();
+    a.onClose(closed.add);
+    assert.deepEqual(await answer(a.leave()), { ok: {} });
+    await closed.next();
+    tell(b, 'broadcast', { n: 1 });
+    assert.deepEqual(await atB.next(), { n: 1 });
+
+    const again = a.socket.channel('room:x', {});
+    assert.deepEqual(await answer(again.join()), { ok: {} });
+    assert.deepEqual(await answer(again.push('count', {})), { ok: { count: 1 } });
+    assert.deepEqual(atA.waiting, []);
+});
+
+test('phoenix.js rejoins after phx_error', LIMIT, async (t) => {
+    const channel = await member(await serve(t, FIXTURE), 'room:x');
+    const [failed, joined] = [inbox(), inbox()];
+    channel.onError(failed.add);
+    channel.joinPush.receive('ok', joined.add);
+    await joined.next();        // the join that is over calls back at once
+    assert.deepEqual(await answer(channel.push('count', {})), { ok: { count: 1 } });
+    tell(channel, 'crash', {});
+    await failed.next();
+    await joined.next();
+    assert.deepEqual(await answer(channel.push('count', {})), { ok: { count: 1 } });
+});
+
+test('phoenix.js finds a restarted server and sends what waited once', LIMIT, async (t) => {
+    const server = await serve(t, FIXTURE);
+    const channel = await member(server, 'room:x');
+    assert.deepEqual(await answer(channel.push('count', {})), { ok: { count: 1 } });
+    const lost = inbox();
+    channel.socket.onClose(lost.add);
+    assert.equal(await server.end('SIGKILL'), 'SIGKILL');
+    await lost.next();
+
+    const answers = [1, 2, 3].map(() => answer(channel.push('count', {})));
+    await serve(t, FIXTURE, server.port);
+    assert.deepEqual(await Promise.all(answers), [1, 2, 3].map((count) => ({ ok: { count } })));
+    assert.deepEqual(await answer(channel.push('count', {})), { ok: { count: 4 } });
+});

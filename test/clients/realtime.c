@@ -1,0 +1,57 @@
+/* test/clients/realtime.c - a server for Supabase's client: topics realtime:*, and of their events
+ * only broadcasts.
+ *
+ *     realtime --port N    (0: any) says `listening on 127.0.0.1:PORT` first, ends on SIGTERM */
+#include <channels/adapters/libev.h>
+#include <channels/channels.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The client wraps what it broadcasts in an event "broadcast" and may wait for a reply to it. Other
+ * events, its access token above all, ask for nothing. */
+static int handle_in(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    (void)user;
+    if (strcmp(msg->event, "broadcast") != 0)
+        return CHANNELS_OK;
+    int err = channels_broadcast_from(ch, msg->event, msg->payload);
+    return err != CHANNELS_OK ? err : channels_reply(ch, "ok", channels_empty());
+}
+
+static const channels_handler realtime = { .handle_in = handle_in };
+static const channels_route routes[] = { { "realtime:*", &realtime, NULL }, { NULL, NULL, NULL } };
+static const channels_socket_handler user_socket = { .routes = routes };
+
+static void on_term(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+    (void)watcher, (void)revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+int main(int argc, char **argv)
+{
+    struct ev_loop *loop = EV_DEFAULT;
+    channels_endpoint *ep;
+    channels_ev ev;
+    channels_ev_listener listener;
+    ev_signal term;
+    int port = argc == 3 && strcmp(argv[1], "--port") == 0 ? atoi(argv[2]) : 0;
+
+    if (channels_endpoint_new(&ep, NULL) != CHANNELS_OK ||
+        channels_mount(ep, "/socket", &user_socket, NULL, NULL) != CHANNELS_OK ||
+        channels_ev_start(&ev, loop, ep) != 0 ||
+        channels_ev_listen(&ev, &listener, "127.0.0.1", port, 0) != 0)
+        return 1;
+    ev_signal_init(&term, on_term, SIGTERM);
+    ev_signal_start(loop, &term);
+    printf("listening on 127.0.0.1:%d\n", channels_ev_port(&listener));
+    fflush(stdout);
+
+    ev_run(loop, 0);
+    channels_ev_stop(&ev);
+    channels_endpoint_free(ep);
+    ev_loop_destroy(loop);
+    return 0;
+}

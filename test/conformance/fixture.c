@@ -1,0 +1,437 @@
+/* fixture.c - the application behind the recorded transcripts (see README.md beside this file), on
+ * the public API alone.
+ *
+ *     fixture [--port N]      0: any; the first line tells which
+ *
+ * Its clients' speed and size are measured too, so it keeps of each no more than it needs. */
+#include <cjson/cJSON.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <channels/adapters/libev.h>
+#include <channels/channels.h>
+#include <channels/pubsub.h>
+
+/* --- Connecting --------------------------------------------------------------------------- */
+
+struct client {
+    char *query; /* the parameters are decoded when somebody asks for them */
+};
+
+static int client_param(channels_channel *ch, const char *name, char *dst, size_t cap)
+{
+    const struct client *client = channels_socket_assigns(channels_channel_socket(ch));
+    channels_request req = { .query = client->query };
+    return channels_request_param(&req, name, dst, cap);
+}
+
+static int refuse_with_reason(channels_socket *s)
+{
+    static const channels_header type = { "content-type", "application/json; charset=utf-8" };
+    static const char body[] = "{\"error\":\"refused\"}";
+    channels_response r = { 429, &type, 1, body, sizeof body - 1 };
+    return channels_refuse(s, &r);
+}
+
+static int client_connect(channels_socket *s, const channels_request *req, void *user)
+{
+    struct client *client = channels_socket_assigns(s);
+    char text[256], id[300];
+    (void)user;
+    if (channels_request_param(req, "reject", text, sizeof text) >= 0) {
+        if (strcmp(text, "reason") == 0)
+            return refuse_with_reason(s);
+        if (strcmp(text, "1") == 0)
+            return CHANNELS_REFUSE;
+    }
+    if (channels_request_param(req, "user_id", text, sizeof text) >= 0) {
+        snprintf(id, sizeof id, "users:%s", text);
+        int err = channels_socket_set_id(s, id);
+        if (err != CHANNELS_OK)
+            return err;
+    }
+    client->query = strdup(req->query);
+    return client->query != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
+}
+
+static void client_disconnect(channels_socket *s, channels_reason why, void *user)
+{
+    struct client *client = channels_socket_assigns(s);
+    (void)why, (void)user;
+    free(client->query);
+}
+
+/* --- The room channel --------------------------------------------------------------------- */
+
+struct room {
+    unsigned count;
+};
+
+/* The value's text inside the payload, so that it goes back as it came. */
+static int reply_json(channels_channel *ch, const char *status, const cJSON *value)
+{
+    char *text = cJSON_PrintUnformatted(value);
+    int err = text != NULL ? channels_reply(ch, status, channels_json(text)) : CHANNELS_ERR_NOMEM;
+    cJSON_free(text);
+    return err;
+}
+
+static int room_join(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    (void)user;
+    if (strcmp(msg->topic, "room:forbidden") == 0) {
+        int err = channels_reply(ch, "error", channels_json("{\"reason\":\"unauthorized\"}"));
+        return err != CHANNELS_OK ? err : CHANNELS_REFUSE;
+    }
+    if (strcmp(msg->topic, "room:raise") == 0)
+        return CHANNELS_ERR_INVALID;
+    if (memmem(msg->payload.data, msg->payload.len, "\"reply\"", 7) == NULL)
+        return CHANNELS_OK;
+    const cJSON *reply = cJSON_GetObjectItemCaseSensitive(channels_msg_json(msg), "reply");
+    return reply != NULL ? reply_json(ch, "ok", reply) : CHANNELS_OK;
+}
+
+static int in_echo(channels_channel *ch, const channels_msg *msg)
+{
+    return channels_reply(ch, "ok", msg->payload);
+}
+
+static int in_echo_error(channels_channel *ch, const channels_msg *msg)
+{
+    return channels_reply(ch, "error", msg->payload);
+}
+
+static int in_ok(channels_channel *ch, const channels_msg *msg)
+{
+    (void)msg;
+    return channels_reply(ch, "ok", channels_empty());
+}
+
+static int in_noreply(channels_channel *ch, const channels_msg *msg)
+{
+    (void)ch, (void)msg;
+    return CHANNELS_OK;
+}
+
+static int in_broadcast(channels_channel *ch, const channels_msg *msg)
+{
+    return channels_broadcast(ch, "broadcasted", msg->payload);
+}
+
+static int in_broadcast_from(channels_channel *ch, const channels_msg *msg)
+{
+    return channels_broadcast_from(ch, "broadcasted", msg->payload);
+}
+
+static int in_new_msg(channels_channel *ch, const channels_msg *msg)
+{
+    return channels_broadcast(ch, "new_msg", msg->payload);
+}
+
+static int in_push(channels_channel *ch, const channels_msg *msg)
+{
+    return channels_push(ch, "pushed", msg->payload);
+}
+
+static int in_push_many(channels_channel *ch, const channels_msg *msg)
+{
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(channels_msg_json(msg), "n");
+    char text[32];
+    if (!cJSON_IsNumber(n))
+        return CHANNELS_ERR_INVALID;
+    for (int i = 1; i <= n->valueint; i++) {
+        snprintf(text, sizeof text, "{\"i\":%d}", i);
+        int err = channels_push(ch, "item", channels_json(text));
+        if (err != CHANNELS_OK)
+            return err;
+    }
+    return in_ok(ch, msg);
+}
+
+static int in_stop(channels_channel *ch, const channels_msg *msg)
+{
+    (void)ch, (void)msg;
+    return CHANNELS_STOP;
+}
+
+static int in_stop_reply(channels_channel *ch, const channels_msg *msg)
+{
+    int err = channels_reply(ch, "ok", msg->payload);
+    return err != CHANNELS_OK ? err : CHANNELS_STOP;
+}
+
+static int in_crash(channels_channel *ch, const channels_msg *msg)
+{
+    (void)ch, (void)msg;
+    return CHANNELS_ERR_INVALID;
+}
+
+struct delayed {
+    channels_ref ref;
+    channels_kind kind;
+    size_t len;
+    char data[];
+};
+
+static int in_async(channels_channel *ch, const channels_msg *msg)
+{
+    struct delayed *d = malloc(sizeof *d + msg->payload.len);
+    if (d == NULL)
+        return CHANNELS_ERR_NOMEM;
+    d->kind = msg->payload.kind;
+    d->len = msg->payload.len;
+    memcpy(d->data, msg->payload.data, msg->payload.len);
+    int err = channels_later(ch, &d->ref);
+    if (err == CHANNELS_OK)
+        err = channels_info_after(ch, 50, d, free, NULL);
+    if (err != CHANNELS_OK)
+        free(d);
+    return err;
+}
+
+static int room_info(channels_channel *ch, void *info, void *user)
+{
+    struct delayed *d = info;
+    channels_endpoint *ep = channels_channel_endpoint(ch);
+    channels_payload p = { d->kind, d->data, d->len };
+    (void)user;
+    int err = channels_ref_reply(ep, d->ref, "ok", p);
+    channels_ref_drop(ep, d->ref);
+    free(d);
+    return err;
+}
+
+static int binary_only(const channels_msg *msg, int err)
+{
+    return msg->payload.kind == CHANNELS_BINARY ? err : CHANNELS_ERR_INVALID;
+}
+
+static int in_binary_echo(channels_channel *ch, const channels_msg *msg)
+{
+    int err = binary_only(msg, CHANNELS_OK);
+    return err != CHANNELS_OK ? err : in_echo(ch, msg);
+}
+
+static int in_binary_push(channels_channel *ch, const channels_msg *msg)
+{
+    int err = binary_only(msg, CHANNELS_OK);
+    return err != CHANNELS_OK ? err : channels_push(ch, "binary_pushed", msg->payload);
+}
+
+static int in_binary_broadcast(channels_channel *ch, const channels_msg *msg)
+{
+    int err = binary_only(msg, CHANNELS_OK);
+    return err != CHANNELS_OK ? err : channels_broadcast(ch, "binary_broadcasted", msg->payload);
+}
+
+static int in_count(channels_channel *ch, const channels_msg *msg)
+{
+    struct room *room = channels_assigns(ch);
+    char text[32];
+    (void)msg;
+    snprintf(text, sizeof text, "{\"count\":%u}", ++room->count);
+    return channels_reply(ch, "ok", channels_json(text));
+}
+
+static int in_params(channels_channel *ch, const channels_msg *msg)
+{
+    const struct client *client = channels_socket_assigns(channels_channel_socket(ch));
+    channels_request req = { .query = client->query };
+    cJSON *params = channels_request_params(&req);
+    (void)msg;
+    int err = params != NULL ? reply_json(ch, "ok", params) : CHANNELS_ERR_NOMEM;
+    cJSON_Delete(params);
+    return err;
+}
+
+static int in_disconnect_me(channels_channel *ch, const channels_msg *msg)
+{
+    const char *id = channels_socket_id(channels_channel_socket(ch));
+    (void)msg;
+    return id != NULL ? channels_disconnect(channels_channel_endpoint(ch), id) : CHANNELS_OK;
+}
+
+static int in_shout(channels_channel *ch, const channels_msg *msg)
+{
+    return channels_broadcast(ch, "shout", msg->payload);
+}
+
+/* Ordered by how often they come. */
+static const struct {
+    const char *event;
+    int (*run)(channels_channel *ch, const channels_msg *msg);
+} events[] = {
+    { "new_msg", in_new_msg },
+    { "echo", in_echo },
+    { "echo_error", in_echo_error },
+    { "ok", in_ok },
+    { "noreply", in_noreply },
+    { "broadcast", in_broadcast },
+    { "broadcast_from", in_broadcast_from },
+    { "push", in_push },
+    { "push_many", in_push_many },
+    { "stop", in_stop },
+    { "stop_reply", in_stop_reply },
+    { "stop_abnormal", in_crash },
+    { "crash", in_crash },
+    { "async", in_async },
+    { "binary_echo", in_binary_echo },
+    { "binary_push", in_binary_push },
+    { "binary_broadcast", in_binary_broadcast },
+    { "count", in_count },
+    { "params", in_params },
+    { "disconnect_me", in_disconnect_me },
+    { "shout", in_shout },
+};
+
+static int room_in(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    (void)user;
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+        if (strcmp(msg->event, events[i].event) == 0)
+            return events[i].run(ch, msg);
+    return CHANNELS_ERR_INVALID;
+}
+
+/* `ignore` names this channel's user. */
+static bool ignored(channels_channel *ch, const cJSON *ignore)
+{
+    char id[256];
+    if (!cJSON_IsString(ignore) || client_param(ch, "user_id", id, sizeof id) < 0)
+        return false;
+    return strcmp(id, ignore->valuestring) == 0;
+}
+
+static int room_out(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    const cJSON *payload = channels_msg_json(msg);
+    (void)user;
+    if (!cJSON_IsObject(payload))
+        return CHANNELS_ERR_INVALID;
+    if (ignored(ch, cJSON_GetObjectItemCaseSensitive(payload, "ignore")))
+        return CHANNELS_OK;
+    cJSON *changed = cJSON_Duplicate(payload, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(changed, "via");
+    cJSON_AddStringToObject(changed, "via", "out");
+    char *text = cJSON_PrintUnformatted(changed);
+    cJSON_Delete(changed);
+    int err = text != NULL ? channels_push(ch, msg->event, channels_json(text))
+                           : CHANNELS_ERR_NOMEM;
+    cJSON_free(text);
+    return err;
+}
+
+/* --- The endpoint ------------------------------------------------------------------------- */
+
+static const char *const intercepted[] = { "shout", NULL };
+
+static const channels_handler room = {
+    .assigns_size = sizeof(struct room),
+    .intercept = intercepted,
+    .join = room_join,
+    .handle_in = room_in,
+    .handle_out = room_out,
+    .handle_info = room_info,
+};
+
+static const channels_route routes[] = {
+    { .pattern = "room:*", .handler = &room },
+    { .pattern = "exact", .handler = &room },
+    { .pattern = NULL },
+};
+
+static const channels_socket_handler clients = {
+    .assigns_size = sizeof(struct client),
+    .routes = routes,
+    .connect = client_connect,
+    .disconnect = client_disconnect,
+};
+
+static const char *const origins[] = { "//localhost", "//127.0.0.1", "http://allowed.example:8080",
+                                       "//*.wild.example", NULL };
+
+static int mount_all(channels_endpoint *ep)
+{
+    channels_mount_options socket = { .check_origin = CHANNELS_ORIGIN_LIST,
+                                      .origins = origins,
+                                      .websocket.max_message = 8000000 };
+    channels_mount_options small = { .check_origin = CHANNELS_ORIGIN_LIST,
+                                     .origins = origins,
+                                     .max_channels = 3,
+                                     .websocket = { .idle_ms = 1000, .max_message = 65536 } };
+    int err = channels_mount(ep, "/socket", &clients, &socket, NULL);
+    return err != CHANNELS_OK ? err : channels_mount(ep, "/short", &clients, &small, NULL);
+}
+
+static void on_log(void *user, channels_log_level level, const char *text)
+{
+    (void)user;
+    if (level >= CHANNELS_LOG_WARNING && getenv("FIXTURE_LOG") != NULL)
+        fprintf(stderr, "%s\n", text);
+}
+
+static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
+{
+    (void)w, (void)revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static int serve(channels_endpoint *ep, int port)
+{
+    struct ev_loop *loop = EV_DEFAULT;
+    channels_ev ev;
+    channels_ev_listener listener;
+    ev_signal term, intr;
+    ev_signal_init(&term, on_stop, SIGTERM);
+    ev_signal_init(&intr, on_stop, SIGINT);
+    ev_signal_start(loop, &term);
+    ev_signal_start(loop, &intr);
+    int err = channels_ev_start(&ev, loop, ep);
+    if (err == 0)
+        err = channels_ev_listen(&ev, &listener, "127.0.0.1", port, 10000);
+    if (err != 0) {
+        fprintf(stderr, "fixture: cannot listen on 127.0.0.1:%d: %s\n", port, strerror(-err));
+        return 1;
+    }
+    printf("listening on 127.0.0.1:%d\n", channels_ev_port(&listener));
+    fflush(stdout);
+    ev_run(loop, 0);
+    channels_ev_stop(&ev);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int port = 4100;
+    if (argc == 3 && strcmp(argv[1], "--port") == 0) {
+        port = atoi(argv[2]);
+    } else if (argc != 1) {
+        fprintf(stderr, "usage: %s [--port N]\n", argv[0]);
+        return 2;
+    }
+    raise_file_limit();
+    channels_endpoint *ep;
+    channels_config config = { .log = on_log };
+    int err = channels_endpoint_new(&ep, &config);
+    if (err == CHANNELS_OK)
+        err = mount_all(ep);
+    if (err != CHANNELS_OK) {
+        fprintf(stderr, "fixture: %s\n", channels_strerror(err));
+        return 1;
+    }
+    int status = serve(ep, port);
+    channels_endpoint_free(ep);
+    return status;
+}
