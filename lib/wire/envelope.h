@@ -1,0 +1,56 @@
+/* envelope.h - what the JSON formats have in common: the five values around which each puts its
+ * own punctuation, read into a message and written from one. */
+#ifndef CHANNELS_WIRE_ENVELOPE_H
+#define CHANNELS_WIRE_ENVELOPE_H
+
+#include "base/buf.h"
+#include "wire/message.h"
+#include "wire/scratch.h"
+
+/* In the order of V2. */
+enum {
+    CHANNELS__JOIN_REF,
+    CHANNELS__REF,
+    CHANNELS__TOPIC,
+    CHANNELS__EVENT,
+    CHANNELS__PAYLOAD,
+    CHANNELS__FIELDS
+};
+
+/* `values` are JSON text already checked; p == NULL: absent, which only a ref may be. 0 or
+ * CHANNELS_ERR_NOMEM. */
+int channels__envelope_read(channels__scratch *scratch,
+                            const channels__str values[CHANNELS__FIELDS], channels__message *msg);
+/* `text` as a name: NUL-terminated in the scratch; absent if it holds a NUL. */
+channels__str channels__envelope_name(channels__scratch *scratch, channels__str text);
+/* `text` as a JSON string in the scratch. */
+channels__str channels__envelope_quote(channels__scratch *scratch, channels__str text);
+
+/* Where text is written, or only measured while `to` is NULL. */
+typedef struct channels__writer {
+    char *to;
+    size_t len;
+} channels__writer;
+
+static inline void channels__write(channels__writer *w, const char *text, size_t n)
+{
+    if (w->to != NULL && n > 0)
+        memcpy(w->to + w->len, text, n);
+    w->len += n;
+}
+/* Inline, so that the lengths of literals are known when compiling. */
+static inline void channels__write_z(channels__writer *w, const char *literal)
+{
+    channels__write(w, literal, strlen(literal));
+}
+void channels__write_ref(channels__writer *w, channels__str ref);
+void channels__write_topic(channels__writer *w, const channels__outgoing *out);
+void channels__write_event(channels__writer *w, const channels__outgoing *out);
+void channels__write_payload(channels__writer *w, const channels__outgoing *out);
+
+/* What `layout` writes, in a new buf of that size. 0 or CHANNELS_ERR_NOMEM. */
+int channels__envelope_write(const channels__mem *mem, const channels__outgoing *out,
+                             void (*layout)(channels__writer *w, const channels__outgoing *out),
+                             channels_buf **buf);
+
+#endif
