@@ -3,24 +3,22 @@
  * People join a topic "room:NAME", read what was said there and go on talking. From top to bottom:
  * what is accepted, the history, the rooms, the page, main().
  *
- * A message is {id, uuid, name, text, at}: `id` and `at` (milliseconds since 1970) are given by
- * this server, `uuid` by the page, so that one sent twice after a lost connection is stored once.
- * A room answers
+ * A room answers {reason} with the status "error", or "ok" to
  *
- *     join     {name, last_seen_id}   ok {messages, more}
- *     history  {after}                ok {messages, more}
- *     new_msg  {uuid, text}           ok message
- *     typing   {}
+ *     join     {name, last_seen_id}   {messages, more}
+ *     history  {after}                {messages, more}
+ *     new_msg  {uuid, text}           the message
+ *     typing   {}                     nothing
  *
- * or error {reason}, and everyone in it hears
+ * and everyone in it hears
  *
- *     new_msg  message
- *     typing   {name}
- *     entered  {name}
- *     left     {name} */
+ *     new_msg  a message: {id, uuid, name, text, at}
+ *     typing, entered, left           {name}
+ *
+ * The server gives the `id` and `at`, in milliseconds since 1970. The `uuid` is the page's: when a
+ * lost connection has it send a message again, the message is stored once and keeps its id. */
 #define _POSIX_C_SOURCE 200809L
 
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,11 +42,19 @@
 #define HISTORY_PAGE 50 /* messages in one answer */
 
 struct chat {
-    channels_endpoint *endpoint;
+    const char *host, *db_file, *root; /* root: the folder with the files of the page */
+    int port;
     sqlite3 *db;
-    sqlite3_stmt *store, *find, *page;
-    const char *root; /* where the files of the page are */
+    sqlite3_stmt *store, *page;
+    channels_endpoint *endpoint;
 };
+
+/* Tells the operator. */
+static int complain(const char *what, const char *why)
+{
+    fprintf(stderr, "chat: %s: %s\n", what, why);
+    return EXIT_FAILURE;
+}
 
 /* --- What is accepted ----------------------------------------------------------------------- */
 
@@ -103,13 +109,10 @@ static const char schema[] =
 
 static const char sql_store[] =
     "INSERT INTO message (topic, uuid, name, text, at) VALUES (?1, ?2, ?3, ?4, ?5)"
-    " ON CONFLICT (topic, uuid) DO NOTHING";
+    " ON CONFLICT (topic, uuid) DO UPDATE SET uuid = uuid" /* as it is, for the next line */
+    " RETURNING id, uuid, name, text, at";
 
-static const char sql_find[] =
-    "SELECT id, uuid, name, text, at FROM message WHERE topic = ?1 AND uuid = ?2";
-
-/* What follows the message ?2. Without a ?2, or with one that this database never gave, the last
- * page. */
+/* What follows the message ?2; the last page if ?2 is no id that this database gave. */
 static const char sql_page[] =
     "SELECT id, uuid, name, text, at FROM message WHERE topic = ?1 AND id > coalesce("
     "    CASE WHEN ?2 BETWEEN 0 AND (SELECT max(id) FROM message) THEN ?2 END,"
@@ -117,20 +120,17 @@ static const char sql_page[] =
     "     LIMIT 1 OFFSET " STRING_OF(HISTORY_PAGE) "), 0)"
     " ORDER BY id LIMIT " STRING_OF(HISTORY_PAGE);
 
-static bool history_open(struct chat *chat, const char *file)
+static bool history_open(struct chat *chat)
 {
-    return sqlite3_open(file, &chat->db) == SQLITE_OK &&
-           sqlite3_busy_timeout(chat->db, 1000) == SQLITE_OK &&
+    return sqlite3_open(chat->db_file, &chat->db) == SQLITE_OK &&
            sqlite3_exec(chat->db, schema, NULL, NULL, NULL) == SQLITE_OK &&
            sqlite3_prepare_v2(chat->db, sql_store, -1, &chat->store, NULL) == SQLITE_OK &&
-           sqlite3_prepare_v2(chat->db, sql_find, -1, &chat->find, NULL) == SQLITE_OK &&
            sqlite3_prepare_v2(chat->db, sql_page, -1, &chat->page, NULL) == SQLITE_OK;
 }
 
 static void history_close(struct chat *chat)
 {
     sqlite3_finalize(chat->store);
-    sqlite3_finalize(chat->find);
     sqlite3_finalize(chat->page);
     sqlite3_close(chat->db);
 }
@@ -142,9 +142,26 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* 1 if stored now, 0 if it had been before, -1 if that failed. */
-static int history_store(struct chat *chat, const char *topic, const char *uuid, const char *name,
-                         const char *text)
+/* The row in hand as a message; NULL if memory ran out. */
+static cJSON *message_of(sqlite3_stmt *row)
+{
+    const char *uuid = (const char *)sqlite3_column_text(row, 1);
+    const char *name = (const char *)sqlite3_column_text(row, 2);
+    const char *text = (const char *)sqlite3_column_text(row, 3);
+    cJSON *message = cJSON_CreateObject();
+    if (cJSON_AddNumberToObject(message, "id", sqlite3_column_double(row, 0)) != NULL &&
+        cJSON_AddStringToObject(message, "uuid", uuid) != NULL &&
+        cJSON_AddStringToObject(message, "name", name) != NULL &&
+        cJSON_AddStringToObject(message, "text", text) != NULL &&
+        cJSON_AddNumberToObject(message, "at", sqlite3_column_double(row, 4)) != NULL)
+        return message;
+    cJSON_Delete(message);
+    return NULL;
+}
+
+/* The message as it is stored; NULL if it could not be. */
+static cJSON *history_store(struct chat *chat, const char *topic, const char *uuid,
+                            const char *name, const char *text)
 {
     sqlite3_stmt *store = chat->store;
     sqlite3_bind_text(store, 1, topic, -1, SQLITE_STATIC);
@@ -152,58 +169,38 @@ static int history_store(struct chat *chat, const char *topic, const char *uuid,
     sqlite3_bind_text(store, 3, name, -1, SQLITE_STATIC);
     sqlite3_bind_text(store, 4, text, -1, SQLITE_STATIC);
     sqlite3_bind_int64(store, 5, now_ms());
-    bool done = sqlite3_step(store) == SQLITE_DONE;
-    sqlite3_reset(store);
-    return done ? sqlite3_changes(chat->db) : -1;
-}
-
-/* A row of sql_find or sql_page as a message; NULL if memory ran out. */
-static cJSON *row_to_message(sqlite3_stmt *row)
-{
-    static const char *const names[] = { "id", "uuid", "name", "text", "at" };
-    cJSON *message = cJSON_CreateObject();
-    for (int i = 0; i < 5 && message != NULL; i++) {
-        bool is_text = sqlite3_column_type(row, i) == SQLITE_TEXT;
-        cJSON *item = is_text ? cJSON_CreateString((const char *)sqlite3_column_text(row, i))
-                              : cJSON_CreateNumber((double)sqlite3_column_int64(row, i));
-        if (!cJSON_AddItemToObject(message, names[i], item)) {
-            cJSON_Delete(item);
-            cJSON_Delete(message);
-            message = NULL;
-        }
+    cJSON *message = sqlite3_step(store) == SQLITE_ROW ? message_of(store) : NULL;
+    bool stored = message != NULL && sqlite3_step(store) == SQLITE_DONE; /* committed */
+    if (!stored) {
+        complain("a message could not be stored", sqlite3_errmsg(chat->db));
+        cJSON_Delete(message);
     }
-    return message;
+    sqlite3_reset(store);
+    return stored ? message : NULL;
 }
 
-/* NULL if it cannot be read. */
-static cJSON *history_find(struct chat *chat, const char *topic, const char *uuid)
-{
-    sqlite3_bind_text(chat->find, 1, topic, -1, SQLITE_STATIC);
-    sqlite3_bind_text(chat->find, 2, uuid, -1, SQLITE_STATIC);
-    bool found = sqlite3_step(chat->find) == SQLITE_ROW;
-    cJSON *message = found ? row_to_message(chat->find) : NULL;
-    sqlite3_reset(chat->find);
-    return message;
-}
-
-/* {messages, more} after the message `after`, or the last ones if it is -1. NULL if they cannot be
- * read. */
+/* {messages, more}: what follows the message `after`, or the last ones if it is -1. NULL if they
+ * cannot be read. */
 static cJSON *history_page(struct chat *chat, const char *topic, int64_t after)
 {
+    sqlite3_stmt *row = chat->page;
     cJSON *page = cJSON_CreateObject();
     cJSON *messages = cJSON_AddArrayToObject(page, "messages");
+    bool added = messages != NULL;
     int step;
-    sqlite3_bind_text(chat->page, 1, topic, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(chat->page, 2, after);
-    while ((step = sqlite3_step(chat->page)) == SQLITE_ROW)
-        if (!cJSON_AddItemToArray(messages, row_to_message(chat->page)))
-            break;
-    sqlite3_reset(chat->page);
+    sqlite3_bind_text(row, 1, topic, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(row, 2, after);
+    while ((step = sqlite3_step(row)) == SQLITE_ROW && added)
+        added = cJSON_AddItemToArray(messages, message_of(row));
     bool more = cJSON_GetArraySize(messages) == HISTORY_PAGE;
-    if (step == SQLITE_DONE && cJSON_AddBoolToObject(page, "more", more) != NULL)
-        return page;
-    cJSON_Delete(page);
-    return NULL;
+    added = added && cJSON_AddBoolToObject(page, "more", more) != NULL;
+    if (step != SQLITE_DONE || !added) {
+        complain("the history could not be read", sqlite3_errmsg(chat->db));
+        cJSON_Delete(page);
+        page = NULL;
+    }
+    sqlite3_reset(row);
+    return page;
 }
 
 /* --- The rooms ------------------------------------------------------------------------------ */
@@ -224,8 +221,8 @@ static int send_json(send_function *send, channels_channel *ch, const char *word
     return err;
 }
 
-static int send_string(send_function *send, channels_channel *ch, const char *word,
-                       const char *key, const char *value)
+static int send_string(send_function *send, channels_channel *ch, const char *word, const char *key,
+                       const char *value)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, key, value);
@@ -291,11 +288,10 @@ static int room_new_msg(channels_channel *ch, const channels_msg *msg, struct ch
         return reply_error(ch, "a message needs a uuid");
     if (!is_text(text, MAX_TEXT))
         return reply_error(ch, "a message has 1 to " STRING_OF(MAX_TEXT) " characters");
-    int stored = history_store(chat, msg->topic, uuid, member->name, text);
-    cJSON *message = stored >= 0 ? history_find(chat, msg->topic, uuid) : NULL;
+    cJSON *message = history_store(chat, msg->topic, uuid, member->name, text);
     if (message == NULL)
         return reply_error(ch, "the message could not be stored");
-    int err = stored == 1 ? send_json(channels_broadcast, ch, "new_msg", message) : CHANNELS_OK;
+    int err = send_json(channels_broadcast, ch, "new_msg", message);
     if (err == CHANNELS_OK)
         err = send_json(channels_reply, ch, "ok", message);
     cJSON_Delete(message);
@@ -369,17 +365,14 @@ static const struct file *file_find(const char *path)
 static char *file_read(const char *root, const char *name, size_t *len)
 {
     char path[4096], *bytes = NULL;
-    long size = 0;
+    long size = -1;
     snprintf(path, sizeof path, "%s/%s", root, name);
     FILE *f = fopen(path, "rb");
-    if (f != NULL && fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) > 0)
-        bytes = malloc((size_t)size);
-    if (bytes != NULL) {
-        rewind(f);
+    if (f != NULL && fseek(f, 0, SEEK_END) == 0 && (size = ftell(f)) > 0 &&
+        fseek(f, 0, SEEK_SET) == 0 && (bytes = malloc((size_t)size)) != NULL)
         *len = fread(bytes, 1, (size_t)size, f);
-    } else {
-        fprintf(stderr, "chat: cannot read %s\n", path);
-    }
+    else
+        complain(path, "cannot be read");
     if (f != NULL)
         fclose(f);
     return bytes;
@@ -401,8 +394,9 @@ static int serve_file(void *user, channels_ref to, const channels_request *req)
         { "content-security-policy", "default-src 'self'; img-src data:" },
         { "x-content-type-options", "nosniff" },
     };
-    const channels_response response = { .status = 200, .headers = headers, .nheaders = 4,
-                                         .body = bytes, .body_len = len };
+    const channels_response response = {
+        .status = 200, .headers = headers, .nheaders = 4, .body = bytes, .body_len = len
+    };
     int err = channels_respond(chat->endpoint, to, &response);
     free(bytes);
     return err;
@@ -410,97 +404,94 @@ static int serve_file(void *user, channels_ref to, const channels_request *req)
 
 /* --- main ----------------------------------------------------------------------------------- */
 
-struct options {
-    const char *host, *db, *root;
-    int port;
-};
-
-static bool read_options(struct options *options, char **argv)
+static bool read_options(struct chat *chat, char **argv)
 {
     for (char **arg = argv + 1; *arg != NULL; arg += 2) {
         if (arg[1] == NULL)
             return false;
         if (strcmp(*arg, "--host") == 0)
-            options->host = arg[1];
+            chat->host = arg[1];
         else if (strcmp(*arg, "--port") == 0)
-            options->port = atoi(arg[1]);
+            chat->port = atoi(arg[1]);
         else if (strcmp(*arg, "--db") == 0)
-            options->db = arg[1];
+            chat->db_file = arg[1];
         else if (strcmp(*arg, "--root") == 0)
-            options->root = arg[1];
+            chat->root = arg[1];
         else
             return false;
     }
-    return options->port >= 0 && options->port <= 65535;
+    return chat->port >= 0 && chat->port <= 65535;
 }
 
 static void print_log(void *user, channels_log_level level, const char *text)
 {
     (void)user;
     if (level >= CHANNELS_LOG_WARNING)
-        fprintf(stderr, "chat: %s\n", text);
+        complain("channels", text);
 }
 
-static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
+static void stop(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
     (void)watcher, (void)revents;
     ev_break(loop, EVBREAK_ALL);
 }
 
-/* Serves until SIGINT or SIGTERM. 0, or the exit status of a failure that it has explained. */
-static int serve(struct ev_loop *loop, struct chat *chat, const struct options *options)
+static int endpoint_open(struct chat *chat)
 {
+    const channels_config config = { .user = chat, .log = print_log, .request = serve_file };
+    const channels_mount_options options = { .check_origin = CHANNELS_ORIGIN_SAME,
+                                             .websocket.max_message = 16384 };
+    int err = channels_endpoint_new(&chat->endpoint, &config);
+    if (err == CHANNELS_OK)
+        err = channels_mount(chat->endpoint, "/socket", &socket_handler, &options, chat);
+    return err;
+}
+
+/* Until SIGINT or SIGTERM. */
+static int serve(struct chat *chat)
+{
+    struct ev_loop *loop = EV_DEFAULT;
+    ev_signal interrupt, terminate;
     channels_ev ev;
     channels_ev_listener listener;
-    ev_signal interrupt, terminate;
     int err = channels_ev_start(&ev, loop, chat->endpoint);
-    if (err != 0) {
-        fprintf(stderr, "chat: %s\n", strerror(-err));
-        return 1;
-    }
-    err = channels_ev_listen(&ev, &listener, options->host, options->port, 0);
-    if (err != 0) {
-        fprintf(stderr, "chat: %s port %d: %s\n", options->host, options->port, strerror(-err));
-    } else {
-        ev_signal_init(&interrupt, on_signal, SIGINT);
+    if (err != 0)
+        return complain("libev", strerror(-err));
+    err = channels_ev_listen(&ev, &listener, chat->host, chat->port, 0);
+    if (err == 0) {
+        ev_signal_init(&interrupt, stop, SIGINT);
         ev_signal_start(loop, &interrupt);
-        ev_signal_init(&terminate, on_signal, SIGTERM);
+        ev_signal_init(&terminate, stop, SIGTERM);
         ev_signal_start(loop, &terminate);
-        printf(strchr(options->host, ':') != NULL ? "chat on http://[%s]:%d\n"
-                                                  : "chat on http://%s:%d\n",
-               options->host, channels_ev_port(&listener));
+        printf(strchr(chat->host, ':') == NULL ? "chat on http://%s:%d\n"
+                                               : "chat on http://[%s]:%d\n",
+               chat->host, channels_ev_port(&listener));
         fflush(stdout);
         ev_run(loop, 0);
     }
     channels_ev_stop(&ev);
-    return err != 0;
+    return err == 0 ? EXIT_SUCCESS : complain(chat->host, strerror(-err));
 }
 
 int main(int argc, char **argv)
 {
-    char db[4096], root[] = __FILE__;
-    struct options options = { .host = "127.0.0.1", .db = db, .root = root, .port = 4000 };
-    struct chat chat = { 0 };
-    const channels_config config = { .user = &chat, .log = print_log, .request = serve_file };
-    const channels_mount_options mount = { .check_origin = CHANNELS_ORIGIN_SAME,
-                                           .websocket.max_message = 16384 };
-    char *slash = strrchr(root, '/');
-    int status = 1;
-    strcpy(slash != NULL ? slash : root, slash != NULL ? "" : "."); /* beside this source */
-    snprintf(db, sizeof db, "%s.db", argc > 0 ? argv[0] : "chat"); /* beside the program */
-    if (!read_options(&options, argv)) {
-        fprintf(stderr, "usage: chat [--host ADDRESS] [--port N] [--db FILE] [--root DIRECTORY]\n");
+    /* The database lies beside the program, the files of the page beside this source. */
+    char db_file[4096], root[] = __FILE__, *slash = strrchr(root, '/');
+    struct chat chat = { .host = "127.0.0.1", .port = 4000, .db_file = db_file, .root = root };
+    int err, status;
+    strcpy(slash != NULL ? slash : root, slash != NULL ? "" : ".");
+    snprintf(db_file, sizeof db_file, "%s.db", argc > 0 ? argv[0] : "chat");
+    if (!read_options(&chat, argv)) {
+        fprintf(stderr, "usage: chat [--host ADDRESS] [--port N] [--db FILE] [--root FOLDER]\n");
         return 2;
     }
-    chat.root = options.root;
-    if (!history_open(&chat, options.db))
-        fprintf(stderr, "chat: %s: %s\n", options.db, sqlite3_errmsg(chat.db));
-    else if (channels_endpoint_new(&chat.endpoint, &config) == CHANNELS_OK &&
-             channels_mount(chat.endpoint, "/socket", &socket_handler, &mount, &chat) ==
-                 CHANNELS_OK)
-        status = serve(EV_DEFAULT, &chat, &options);
-    if (chat.endpoint != NULL)
-        channels_endpoint_free(chat.endpoint);
+    if (!history_open(&chat))
+        status = complain(chat.db_file, sqlite3_errmsg(chat.db));
+    else if ((err = endpoint_open(&chat)) != CHANNELS_OK)
+        status = complain("channels", channels_strerror(err));
+    else
+        status = serve(&chat);
+    channels_endpoint_free(chat.endpoint);
     history_close(&chat);
     return status;
 }

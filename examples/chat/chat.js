@@ -74,13 +74,12 @@ function setText(node, content) {
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const calendar = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
-const inFull = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
+const both = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
 function dayOf(at) {
-    const today = calendar.format(Date.now());
     const day = calendar.format(at);
-    return day === today ? "Today" : day;
+    return day === calendar.format(Date.now()) ? "Today" : day;
 }
 
 // --- The connection -------------------------------------------------------------------------
@@ -104,8 +103,10 @@ function paintConnection() {
     const seconds = Math.ceil((nextTry - Date.now()) / 1000);
     const connected = socket.isConnected();
     const waits = !connected && nextTry > 0;
-    $("connection").dataset.state = connected ? "connected" : waits ? "lost" : "connecting";
-    setText($("connection-state"), connected ? "Connected" : waits ? "Reconnecting" : "Connecting…");
+    const [state, words] = connected ? ["connected", "Connected"]
+                         : waits ? ["lost", "Reconnecting"] : ["connecting", "Connecting…"];
+    $("connection").dataset.state = state;
+    setText($("connection-state"), words);
     setText($("connection-wait"), !waits ? "" : seconds > 0 ? `in ${seconds} s` : "…");
     $("connection-retry").hidden = !waits || seconds <= 1;
 }
@@ -113,7 +114,7 @@ function paintConnection() {
 socket.onOpen(paintConnection);
 socket.onClose(paintConnection);
 setInterval(paintConnection, 500);
-addEventListener("online", () => { if (!socket.isConnected()) connectAnew(); });
+addEventListener("online", () => { if (entered && !socket.isConnected()) connectAnew(); });
 $("connection-retry").addEventListener("click", connectAnew);
 
 // --- A room ---------------------------------------------------------------------------------
@@ -123,6 +124,7 @@ class Room {
         this.name = name;
         this.seen = null;
         this.joined = false;
+        this.caughtUp = false;
         this.refused = null; // the reason
         this.unread = 0;
         this.draft = "";
@@ -193,10 +195,10 @@ class Room {
     }
 
     hear(message) {
+        this.stopTyping(message.name);
+        if (!this.show(message, true)) return;
         this.heard = message.id;
         if (this.caughtUp) this.seen = message.id;
-        this.stopTyping(message.name);
-        this.show(message, true);
     }
 
     // --- What is sent
@@ -247,11 +249,11 @@ class Room {
 
     // --- What is shown
 
-    // A message of the server's. Reply, broadcast and history can all bring it, and it may wait
-    // here as a pending line.
+    // A message of the server's, unless it is known: reply, broadcast and history can all bring it.
+    // It may have waited here as a pending line.
     show(message, isNew) {
         const known = this.lines.get(message.uuid);
-        if (known?.message.id) return;
+        if (known?.message.id) return false;
         const line = known ?? this.makeLine(message.uuid);
         const own = message.name === me;
         fillLine(line, message);
@@ -261,6 +263,7 @@ class Room {
         this.place(line);
         if (isNew && !own) this.unread++;
         paint();
+        return true;
     }
 
     showPending(uuid, body) {
@@ -292,11 +295,11 @@ class Room {
         const avatar = element("span", "avatar");
         const who = element("div", "who");
         const body = element("div", "body");
-        const text = element("span", "text");
+        const said = element("span", "text");
         avatar.setAttribute("aria-hidden", "true");
-        text.dir = "auto";
+        said.dir = "auto";
         who.append(element("b"), element("time"));
-        body.append(text, element("span", "state"));
+        body.append(said, element("span", "state"));
         line.append(avatar, who, body);
         this.lines.set(uuid, line);
         return line;
@@ -305,10 +308,13 @@ class Room {
     // Where the server's time puts it; what the server has not confirmed comes last.
     place(line) {
         let next = null;
-        let other = this.list.lastElementChild;
-        for (; other && (other === line || isAfter(other, line)); other = other.previousElementSibling)
-            if (other !== line) next = other;
-        if (!line.parentNode || line.nextElementSibling !== next) this.list.insertBefore(line, next);
+        for (let last = this.list.lastElementChild; last; last = last.previousElementSibling) {
+            if (last === line) continue;
+            if (!isAfter(last, line)) break;
+            next = last;
+        }
+        if (!line.parentNode || line.nextElementSibling !== next) // else it keeps its focus
+            this.list.insertBefore(line, next);
         groupLine(line);
         if (next) groupLine(next);
     }
@@ -348,7 +354,7 @@ function fillLine(line, message) {
     if (message.at === Infinity) return;
     time.dateTime = new Date(message.at).toISOString();
     time.textContent = clock.format(message.at);
-    line.title = inFull.format(message.at);
+    line.title = both.format(message.at);
 }
 
 function isAfter({ message: a }, { message: b }) {
@@ -382,6 +388,7 @@ function paint() {
     }
     document.title = unread > 0 ? `(${unread}) Chat` : "Chat";
     if (!open) return;
+    log.setAttribute("aria-busy", String(!open.caughtUp)); // history is not read out
     log.hidden = $("composer").hidden = open.refused !== null;
     $("refused").hidden = open.refused === null;
     setText($("refused-reason"), open.refused ?? "");
@@ -393,7 +400,8 @@ function paint() {
 }
 
 function paintLink(room) {
-    room.link.replaceChildren(icon(room.refused === null ? "room" : "lock"), element("span", "name", room.name));
+    const sign = icon(room.refused === null ? "room" : "lock");
+    room.link.replaceChildren(sign, element("span", "name", room.name));
     room.link.classList.toggle("unread", room.unread > 0);
     if (room === open) room.link.setAttribute("aria-current", "page");
     else room.link.removeAttribute("aria-current");
@@ -462,7 +470,7 @@ function takeName(event) {
         me = name;
         remember(localStorage, "name", me);
         paintMe();
-        if (entered) connectAnew(); // and so join every room under the new name
+        if (entered) enterAnew();
         else enter();
     }
 }
@@ -472,6 +480,12 @@ function enter() {
     rooms.forEach((room) => room.join());
     socket.connect();
     text.focus();
+}
+
+// Joins every room under the new name, which may be welcome where the old one was not.
+function enterAnew() {
+    for (const room of rooms.values()) if (room.refused !== null) room.join();
+    connectAnew();
 }
 
 function submit(event) {

@@ -25,15 +25,17 @@ class Chat {
     constructor() {
         this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'chat-'));
         this.port = 0;
+        this.said = ''; // on standard error
     }
 
     async start() {
         const child = spawn(CHAT, [
             '--port', String(this.port), '--db', path.join(this.dir, 'chat.db'),
             '--root', path.join(TOP, 'examples', 'chat'),
-        ], { stdio: ['ignore', 'pipe', 'inherit'] });
+        ], { stdio: ['ignore', 'pipe', 'pipe'] });
         running.add(child);
         this.child = child;
+        child.stderr.on('data', (data) => { this.said += data; });
         this.ended = new Promise((resolve) => {
             child.once('exit', (status, signal) => resolve(signal ?? status));
             child.once('error', (error) => resolve(error.message));
@@ -44,7 +46,7 @@ class Chat {
         });
         const first = await within(Promise.race([line, this.ended]), 'first line of the chat');
         const [, port] = /^chat on http:\/\/127\.0\.0\.1:(\d+)$/.exec(first) ?? [];
-        if (!port) throw new Error(`${CHAT} did not say where it listens, but: ${first}`);
+        if (!port) throw new Error(`${CHAT} did not say where it listens: ${first} ${this.said}`);
         this.port = Number(port);
     }
 
@@ -82,6 +84,15 @@ class Cable {
             this.server.listen(this.port, '127.0.0.1', resolve);
         });
         this.port = this.server.address().port;
+    }
+
+    // What the server says gets lost from now on.
+    deafen() {
+        for (const end of this.ends) {
+            if (end.remotePort !== this.to) continue;
+            end.unpipe();
+            end.resume();
+        }
     }
 
     async pull() {
