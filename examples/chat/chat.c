@@ -387,7 +387,7 @@ static int serve_file(void *user, channels_ref to, const channels_request *req)
     size_t len = 0;
     char *bytes = file != NULL && reads ? file_read(chat->root, file->name, &len) : NULL;
     if (bytes == NULL)
-        return CHANNELS_ERR_INVALID; /* the library answers 404 */
+        return CHANNELS_REFUSE; /* the library answers 404 */
     const channels_header headers[] = {
         { "content-type", file->type },
         { "cache-control", "no-cache" },

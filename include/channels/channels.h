@@ -11,8 +11,8 @@
  *   and changes nothing.
  * Calls from callbacks: every call here may be made from every callback of the tables below,
  *   except those marked NOT FROM CALLBACKS: they return CHANNELS_ERR_MISUSE, change nothing and
- *   say why through `log`. From `realloc`, `now_ms`, `random`, `log` and the wake function nothing
- *   may be called.
+ *   say why through `log`. From `drop` functions, `realloc`, `now_ms`, `random`, `log` and the
+ *   wake function nothing may be called.
  * Pointers handed in are borrowed for the call (what is kept is copied), unless said otherwise.
  * Times are milliseconds, sizes are bytes. */
 #ifndef CHANNELS_CHANNELS_H
@@ -99,7 +99,8 @@ typedef struct channels_msg {
 CHANNELS_API const struct cJSON *channels_msg_json(const channels_msg *msg);
 
 /* --- Requests and responses ---------------------------------------------------------------
- * The HTTP request a client arrived with. A host with its own HTTP server fills one in. */
+ * The HTTP request a client arrived with. A host with its own HTTP server fills one in. The
+ * functions only look at it: ANY THREAD. */
 typedef struct channels_header {
     const char *name, *value; /* names compare without regard to case */
 } channels_header;
@@ -121,7 +122,7 @@ CHANNELS_API const char *channels_request_header(const channels_request *req, co
 CHANNELS_API int channels_request_param(const channels_request *req, const char *name, char *dst,
                                         size_t cap);
 /* All parameters as a cJSON object, nested as Plug nests them (a[b]=1&l[]=x). Free it with
- * cJSON_Delete(). NULL if memory ran out or the query cannot be decoded. */
+ * cJSON_Delete(). NULL if memory ran out, or the query is not UTF-8 or holds a NUL. */
 CHANNELS_API struct cJSON *channels_request_params(const channels_request *req);
 
 typedef struct channels_response {
@@ -141,9 +142,10 @@ typedef struct channels_ref {
 } channels_ref;
 
 /* --- What you supply: channels ------------------------------------------------------------
- * Any member may be NULL or zero. The tables are not copied: they live as long as the endpoint.
- * Callbacks return CHANNELS_OK, or one of these, or any negative number: the channel has failed,
- * its client sees phx_error (and rejoins) or, in join(), the error reply "join crashed". */
+ * Members other than join() may be NULL or zero. The tables are not copied: they live as long as
+ * the endpoint. Callbacks return CHANNELS_OK, or one of these, or any negative number: the channel
+ * has failed, its client sees phx_error (and rejoins) or, in join(), the error reply "join
+ * crashed". */
 enum {
     CHANNELS_STOP = 1,   /* leave the topic: phx_close, then terminate() */
     CHANNELS_REFUSE = 2, /* join() and connect(): not admitted */
@@ -168,7 +170,7 @@ typedef struct channels_handler {
 
     /* A client wants to join msg->topic; msg->payload is what it sent along. channels_reply()
      * sets the response of either answer (default {}). The channel hears its topic from the
-     * moment this returned CHANNELS_OK; pushes are possible from joined() on. */
+     * moment this returned CHANNELS_OK; pushes and broadcasts are possible from joined() on. */
     int (*join)(channels_channel *ch, const channels_msg *msg, void *user);
     /* Right after the join reply was queued: the place for pushes to the newcomer. */
     int (*joined)(channels_channel *ch, void *user);
@@ -346,7 +348,8 @@ typedef struct channels_config {
     /* On the thread of the call that led to it. `text` has no newline. */
     void (*log)(void *user, channels_log_level level, const char *text);
     /* A request for none of the mounts. Answer with channels_respond(to), now or later, and
-     * return CHANNELS_OK; anything else is answered 404. `req` is good until this returns. */
+     * return CHANNELS_OK; CHANNELS_REFUSE answers 404, a negative number 500. A HEAD request gets
+     * the head of the answer alone. `req` is good until this returns. */
     int (*request)(void *user, channels_ref to, const channels_request *req);
     const char *host;        /* the public host name, for CHANNELS_ORIGIN_HOST ["localhost"] */
     size_t max_http_head;    /* then 431 [16 KB] */
@@ -364,7 +367,7 @@ CHANNELS_API int channels_endpoint_new(channels_endpoint **ep, const channels_co
  * ANY THREAD, while no other is inside. */
 CHANNELS_API void channels_endpoint_adopt(channels_endpoint *ep);
 /* Ends everything with CHANNELS_SHUTDOWN and frees it, the host's channels_conn included. Other
- * threads must have stopped calling in. Inside a callback: put off until it returns. */
+ * threads must have stopped calling in. NULL is fine. NOT FROM CALLBACKS. */
 CHANNELS_API void channels_endpoint_free(channels_endpoint *ep);
 CHANNELS_API void *channels_endpoint_user(const channels_endpoint *ep); /* config.user */
 

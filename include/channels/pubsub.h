@@ -17,7 +17,7 @@ typedef struct channels_subscription {
 } channels_subscription;
 
 /* `fn` is called for each broadcast on `topic`, after the callback or call in which it was made.
- * `msg` is good until `fn` returns. Subscribing twice delivers twice. */
+ * `msg` is good until `fn` returns. Subscribing twice delivers twice. `sub` may be NULL. */
 CHANNELS_API int channels_pubsub_subscribe(channels_endpoint *ep, const char *topic,
                                            void (*fn)(void *arg, const channels_msg *msg),
                                            void *arg, channels_subscription *sub);

@@ -19,14 +19,15 @@ CHANNELS_API void channels_buf_unref(channels_buf *buf); /* NULL is fine */
 CHANNELS_API const void *channels_buf_data(const channels_buf *buf, size_t *len);
 
 /* How to reach a client. Called on the endpoint's thread, from inside other calls; may not call
- * back into the endpoint (note what is to do, and do it from the loop). */
+ * back into the endpoint, but for what is said below (note what is to do, do it from the loop). */
 typedef struct channels_transport {
     const char *name; /* names the mount's options: "websocket" */
     /* Optional. What a message looks like on this wire; asked once for a broadcast, not once for
      * each client. Takes `msg`, gives a buf (it may be the same); NULL if memory ran out. */
     channels_buf *(*frame)(channels_endpoint *ep, channels_buf *msg, channels_kind kind);
     /* Queue it, behind what is queued. Takes a reference of its own (channels_buf_ref), copies
-     * nothing. Negative: it could not; the client is then closed. */
+     * nothing. Negative: it could not; the client is then closed. One that sends at once may call
+     * channels_socket_sent() from here. */
     int (*send)(void *carrier, channels_buf *wire, channels_kind kind);
     /* Send what is queued, then end with this WebSocket close code. Nothing more is sent. */
     void (*close)(void *carrier, int code);

@@ -1,5 +1,6 @@
 /* heap.h - a binary heap of deadlines of any length, for channel timers. Each entry knows its
- * place, so one can be taken out from the middle. Equal deadlines come out in order of insertion. */
+ * place, so one can be taken out from the middle. Equal deadlines come out in the order in which
+ * they went in. */
 #ifndef CHANNELS_BASE_HEAP_H
 #define CHANNELS_BASE_HEAP_H
 

@@ -147,11 +147,8 @@ int channels_subscribe(channels_channel *ch, const char *topic)
     return err;
 }
 
-void channels_unsubscribe(channels_channel *ch, const char *topic)
+static void unsubscribe(channels_channel *ch, const char *topic)
 {
-    channels_endpoint *ep = ch->socket->ep;
-    if (!channels__enter(ep, "channels_unsubscribe"))
-        return;
     for (channels__subscriber **at = &ch->subs; *at != NULL;) {
         channels__subscriber *sub = *at;
         if (strcmp(sub->topic->name, topic) != 0) {
@@ -159,8 +156,17 @@ void channels_unsubscribe(channels_channel *ch, const char *topic)
             continue;
         }
         *at = sub->next;
-        channels__subscriber_end(ep, sub);
+        channels__subscriber_end(ch->socket->ep, sub);
     }
+}
+
+void channels_unsubscribe(channels_channel *ch, const char *topic)
+{
+    channels_endpoint *ep = ch->socket->ep;
+    if (!channels__enter(ep, "channels_unsubscribe"))
+        return;
+    if (channels__name_ok(ep, "channels_unsubscribe", "topic", topic))
+        unsubscribe(ch, topic);
     channels__leave(ep);
 }
 

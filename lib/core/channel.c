@@ -35,10 +35,11 @@ void channels__channel_finish(channels_channel *ch, channels_reason why)
         channels__socket_doom(ch->socket, CHANNELS_CLOSED, 1011);
 }
 
-/* What a callback's result means. */
+/* What a callback's result means: nothing more when its client is ending, which may be what made it
+ * fail. */
 void channels__channel_heed(channels_channel *ch, const char *callback, int r)
 {
-    if (r == CHANNELS_OK)
+    if (r == CHANNELS_OK || ch->socket->state >= CHANNELS__DOOMED)
         return;
     if (r != CHANNELS_STOP)
         channels__log(ch->socket->ep, CHANNELS_LOG_ERROR,

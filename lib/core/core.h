@@ -130,6 +130,7 @@ struct channels_channel {
     uint32_t size;    /* of this block */
     uint16_t join_ref_len;
     uint8_t state;
+    uint8_t admitting;     /* decided, but joined() and what waits have still to come */
     uint8_t null_join_ref; /* joined without a join_ref: what is kept is the ref, for pushes */
     /* Then the assigns, then the join_ref as JSON text. */
     _Alignas(max_align_t) char assigns[];
@@ -463,8 +464,9 @@ void channels__refs_deinit(channels__refs *refs);
 
 /* later.c */
 
-/* Frees all that belong to the channel. */
+/* Frees all that belong to the channel, or the one to its join. */
 void channels__refs_end(channels_channel *ch);
+void channels__join_ref_end(channels_channel *ch);
 /* Refuses a pending join that will not be decided: "join crashed". */
 int channels__channel_drop_join(channels_channel *ch);
 

@@ -10,7 +10,8 @@
 static channels__event *event_new(const channels__mem *mem, channels__str topic, const char *event,
                                   channels_payload p)
 {
-    size_t event_len = strlen(event), size = sizeof(channels__event) + topic.n + event_len + p.len + 2;
+    size_t event_len = strlen(event);
+    size_t size = sizeof(channels__event) + topic.n + event_len + p.len + 2;
     channels__event *e = channels__alloc(mem, size);
     if (e == NULL)
         return NULL;
@@ -68,12 +69,7 @@ static int encode(fanout *f, channels_socket *s, wire *w)
     w->transport = s->transport;
     w->buf = NULL;
     int err = channels__socket_encode(s, &f->out, &w->buf, &w->kind);
-    if (err != CHANNELS_ERR_INVALID)
-        return err;
-    channels__log(f->ep, CHANNELS_LOG_WARNING,
-                  "a binary broadcast on %.*s cannot reach clients of %s", (int)f->out.topic.n,
-                  f->out.topic.p, s->serializer->name);
-    return CHANNELS_OK;
+    return err == CHANNELS_ERR_INVALID ? CHANNELS_OK : err;
 }
 
 static wire *wire_for(fanout *f, channels_socket *s, int *err)
@@ -170,7 +166,8 @@ static void deliver_to(fanout *f, channels__subscriber *sub)
 {
     switch (sub->kind) {
     case CHANNELS__SUB_CHANNEL:
-        queue_for_channel(f, CHANNELS__WORK_EXTRA, sub->to.channel);
+        if (sub->to.channel != f->except)
+            queue_for_channel(f, CHANNELS__WORK_EXTRA, sub->to.channel);
         return;
     case CHANNELS__SUB_FUNCTION:
         if (sub->to.function.slot != f->except_function)

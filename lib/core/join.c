@@ -67,7 +67,7 @@ static void close_old(channels_channel *old)
 
 static void join_accepted(channels_channel *ch, channels_channel *old, channels__hand *hand)
 {
-    channels__refs_end(ch); /* one taken in join() but not needed */
+    channels__join_ref_end(ch); /* one taken in join() but not needed */
     ch->state = CHANNELS__JOINED;
     join_reply(ch, hand->join_reply, hand->reply_kind);
     close_old(old);
@@ -277,6 +277,7 @@ static void replay(channels_channel *ch)
 
 void channels__join_admitted(channels_channel *ch)
 {
+    ch->admitting = false;
     if (ch->state == CHANNELS__JOINED && ch->route->handler->joined != NULL)
         channels__channel_heed(ch, "joined", ch->route->handler->joined(ch, channels__user(ch)));
     replay(ch);
@@ -295,15 +296,18 @@ static int decide(channels_channel *ch, bool admitted, channels_buf *wire, chann
 {
     channels__work work = { .kind = admitted ? CHANNELS__WORK_ADMITTED : CHANNELS__WORK_REFUSED,
                             .to.channel = ch };
-    if (!channels__queue_reserve(&ch->socket->ep->queue, 1) || (admitted && !channels__topic_add(ch->socket->ep, ch->topic, ch))) {
+    channels_endpoint *ep = ch->socket->ep;
+    if (!channels__queue_reserve(&ep->queue, 1) ||
+        (admitted && !channels__topic_add(ep, ch->topic, ch))) {
         channels_buf_unref(wire);
         return CHANNELS_ERR_NOMEM;
     }
-    channels__refs_end(ch);
-    channels__queue_push(&ch->socket->ep->queue, &work);
+    channels__join_ref_end(ch);
+    channels__queue_push(&ep->queue, &work);
     ch->pins++;
     if (admitted)
         ch->state = CHANNELS__JOINED;
+    ch->admitting = admitted;
     join_reply(ch, wire, kind);
     return CHANNELS_OK;
 }

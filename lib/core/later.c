@@ -10,12 +10,32 @@ static channels__slot *slot_at(channels_endpoint *ep, uint32_t n)
     return &ep->refs.slots[n - 1];
 }
 
-static void unlist(channels_endpoint *ep, channels_channel *ch, uint32_t n)
+/* The channel's first ref of that kind, or 0. */
+static uint32_t first_of(const channels_channel *ch, channels__ref_kind kind)
 {
+    channels_endpoint *ep = ch->socket->ep;
+    uint32_t n = ch->refs;
+    while (n != 0 && slot_at(ep, n)->kind != kind)
+        n = slot_at(ep, n)->next;
+    return n;
+}
+
+static void end_ref(channels_channel *ch, uint32_t n)
+{
+    channels_endpoint *ep = ch->socket->ep;
     uint32_t *at = &ch->refs;
     while (*at != n)
         at = &slot_at(ep, *at)->next;
     *at = slot_at(ep, n)->next;
+    channels__ref_free(&ep->refs, n);
+    ch->socket->deferred--;
+}
+
+void channels__join_ref_end(channels_channel *ch)
+{
+    uint32_t n = first_of(ch, CHANNELS__REF_JOIN);
+    if (n != 0)
+        end_ref(ch, n);
 }
 
 void channels__refs_end(channels_channel *ch)
@@ -100,9 +120,7 @@ int channels_self(channels_channel *ch, channels_ref *ref)
     ref->id = 0;
     if (!channels__enter(ep, "channels_self"))
         return CHANNELS_ERR_MISUSE;
-    uint32_t n = ch->refs;
-    while (n != 0 && slot_at(ep, n)->kind != CHANNELS__REF_SELF)
-        n = slot_at(ep, n)->next;
+    uint32_t n = first_of(ch, CHANNELS__REF_SELF);
     int err = CHANNELS_OK;
     if (n != 0)
         *ref = channels__ref_of(&ep->refs, n);
@@ -130,9 +148,7 @@ channels_channel *channels_ref_channel(channels_endpoint *ep, channels_ref ref)
 int channels__channel_drop_join(channels_channel *ch)
 {
     channels_endpoint *ep = ch->socket->ep;
-    uint32_t n = ch->refs;
-    while (n != 0 && slot_at(ep, n)->kind != CHANNELS__REF_JOIN)
-        n = slot_at(ep, n)->next;
+    uint32_t n = first_of(ch, CHANNELS__REF_JOIN);
     if (n == 0) /* it has been decided, and that is on its way */
         return CHANNELS_OK;
     return channels__channel_decide(ch, slot_at(ep, n)->ref, "error",
@@ -223,11 +239,9 @@ static void ref_drop(channels_endpoint *ep, channels_ref ref)
             channels__socket_doom(ch->socket, CHANNELS_CLOSED, 1011);
         return;
     }
-    if (slot->kind == CHANNELS__REF_JOIN)
-        return; /* join() has not returned: what it returns decides */
-    unlist(ep, ch, (uint32_t)ref.id);
-    channels__ref_free(&ep->refs, (uint32_t)ref.id);
-    ch->socket->deferred--;
+    if (slot->kind == CHANNELS__REF_JOIN) /* join() has not returned: it may no longer say LATER */
+        ep->hand->later = false;
+    end_ref(ch, (uint32_t)ref.id);
 }
 
 void channels_ref_drop(channels_endpoint *ep, channels_ref ref)

@@ -50,8 +50,8 @@ static void node_message(const channels_endpoint *ep, unsigned char *at, channel
     put_bytes(at, p.data, p.len);
 }
 
-int channels__publish(channels_endpoint *ep, const char *node, channels__str topic, const char *event,
-                   channels_payload p)
+int channels__publish(channels_endpoint *ep, const char *node, channels__str topic,
+                      const char *event, channels_payload p)
 {
     const channels_pubsub_adapter *adapter = ep->config.pubsub;
     size_t len = node_message_len(ep, topic, event, p);

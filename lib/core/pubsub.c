@@ -1,4 +1,4 @@
-/* pubsub.c - the public calls: what may be broadcast, from any thread, and functions that listen. */
+/* pubsub.c - broadcasting from any thread: what may be sent, how far, and functions that listen. */
 #include <stdlib.h>
 
 #include "core/core.h"
@@ -30,11 +30,9 @@ bool channels__payload_ok(channels_endpoint *ep, const char *call, channels_payl
         if (p.kind == CHANNELS_BINARY && (p.data != NULL || p.len == 0))
             return true;
         why = "is neither JSON nor binary";
-    } else if (p.data != NULL && in_hand(ep, p)) {
-        if (!object || *(const char *)p.data == '{')
-            return true;
-        why = "is not a JSON object";
     } else if (p.data != NULL) {
+        if (in_hand(ep, p) && (!object || *(const char *)p.data == '{'))
+            return true;
         channels__str text = channels__str_n(p.data, p.len);
         if (channels__json_check(text, CHANNELS__JSON_NESTING, object))
             return true;
@@ -287,5 +285,6 @@ void channels__functions_end(channels_endpoint *ep)
 int channels_pubsub_broadcast_from(channels_endpoint *ep, channels_subscription from,
                                    const char *topic, const char *event, channels_payload p)
 {
-    return broadcast_here(ep, EVERYWHERE, NULL, function_of(ep, from), topic, event, p);
+    uint32_t function = channels__on_thread(ep) ? function_of(ep, from) : 0;
+    return broadcast_here(ep, EVERYWHERE, NULL, function, topic, event, p);
 }

@@ -1,5 +1,7 @@
 /* socket.c - one client: how it gets in, what its messages mean, how it ends.
  * Phoenix lib/phoenix/socket.ex. */
+#include <cjson/cJSON.h>
+
 #include "core/core.h"
 #include "wire/origin.h"
 #include "wire/query.h"
@@ -21,6 +23,9 @@ int channels__socket_encode(channels_socket *s, const channels__outgoing *out, c
                             channels_kind *kind)
 {
     int err = s->serializer->encode(&s->ep->mem, out, buf, kind);
+    if (err == CHANNELS_ERR_INVALID)
+        channels__log(s->ep, CHANNELS_LOG_WARNING, "a binary message on %.*s does not fit into %s",
+                      (int)out->topic.n, out->topic.p, s->serializer->name);
     if (err == CHANNELS_OK && s->transport->frame != NULL) {
         *buf = s->transport->frame(s->ep, *buf, *kind);
         err = *buf != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
@@ -114,7 +119,7 @@ void channels__socket_dispatch(channels_socket *s, const channels__message *msg)
         return;
     }
     channels_channel *ch = msg->topic.p != NULL ? channels__channel_find(s, msg->topic) : NULL;
-    if (ch != NULL && ch->state == CHANNELS__PENDING)
+    if (ch != NULL && (ch->state == CHANNELS__PENDING || ch->admitting))
         channels__channel_hold(ch, msg);
     else if (channels__str_is(msg->event, "phx_join"))
         channels__channel_join(s, ch, msg);
@@ -130,7 +135,8 @@ void channels__socket_dispatch(channels_socket *s, const channels__message *msg)
 static int undecodable(channels_socket *s, channels_payload m, int err)
 {
     int code = 1011;
-    if (m.kind == CHANNELS_JSON && err != CHANNELS_ERR_NOMEM && !channels__utf8_valid(m.data, m.len))
+    if (m.kind == CHANNELS_JSON && err != CHANNELS_ERR_NOMEM &&
+        !channels__utf8_valid(m.data, m.len))
         code = 1007;
     channels__log(s->ep, err == CHANNELS_ERR_NOMEM ? CHANNELS_LOG_ERROR : CHANNELS_LOG_INFO,
                   "client of %s closed with %d: a message of %zu bytes %s", s->mount->path, code,
@@ -254,8 +260,12 @@ int channels_socket_close(channels_socket *s, int code)
     if (!channels__enter(ep, "channels_socket_close"))
         return CHANNELS_ERR_MISUSE;
     int err = CHANNELS_OK;
-    if (s->state != CHANNELS__OPEN) {
-        err = s->state < CHANNELS__OPEN ? CHANNELS_ERR_INVALID : CHANNELS_ERR_CLOSED;
+    if (s->state >= CHANNELS__DOOMED) {
+        err = CHANNELS_ERR_CLOSED;
+    } else if (s->state != CHANNELS__OPEN) {
+        channels__log(ep, CHANNELS_LOG_ERROR,
+                      "channels_socket_close: the client is not in yet; refuse it instead");
+        err = CHANNELS_ERR_INVALID;
     } else if (code < 1001 || code > 4999 || (code > 1014 && code < 3000) ||
                (code >= 1004 && code <= 1006)) {
         channels__log(ep, CHANNELS_LOG_ERROR,
@@ -270,12 +280,24 @@ int channels_socket_close(channels_socket *s, int code)
 
 /* --- Getting in --------------------------------------------------------------------------- */
 
-/* The last vsn parameter; anything that is too long to be a version is none that is served. */
+/* As in vsn[]=2.0.0. */
+static bool nested_vsn(const channels_request *req)
+{
+    if (req->query == NULL || strstr(req->query, "vsn") == NULL)
+        return false;
+    cJSON *params = channels_request_params(req);
+    bool nested = params == NULL || cJSON_GetObjectItemCaseSensitive(params, "vsn") != NULL;
+    cJSON_Delete(params);
+    return nested;
+}
+
+/* The last vsn parameter; anything that is too long to be a version, or no string, is none that is
+ * served. */
 static const channels__serializer *negotiate(const channels_request *req)
 {
     char vsn[64];
     int n = channels_request_param(req, "vsn", vsn, sizeof vsn);
-    if (n >= (int)sizeof vsn)
+    if (n >= (int)sizeof vsn || (n < 0 && nested_vsn(req)))
         return NULL;
     return channels__serializer_for(n >= 0 ? vsn : NULL);
 }
@@ -372,12 +394,14 @@ int channels_socket_open(channels_endpoint *ep, const channels_request *req,
     if (!channels__enter_outermost(ep, "channels_socket_open"))
         return CHANNELS_ERR_MISUSE;
     channels__mount *m = channels__mount_find(ep, req->path, transport->name);
-    int err = m != NULL ? channels__socket_open(m, req, transport, carrier, s) : CHANNELS_ERR_CLOSED;
+    int err = CHANNELS_ERR_CLOSED;
+    if (m != NULL)
+        err = channels__socket_open(m, req, transport, carrier, s);
     channels__leave(ep);
     return err;
 }
 
-int channels_refuse(channels_socket *s, const channels_response *r)
+static int refuse_with(channels_socket *s, const channels_response *r)
 {
     if (s->state != CHANNELS__CONNECTING) {
         channels__log(s->ep, CHANNELS_LOG_ERROR, "channels_refuse: only in connect(), and once");
@@ -385,11 +409,21 @@ int channels_refuse(channels_socket *s, const channels_response *r)
     }
     s->state = CHANNELS__GONE;
     forget_connect(s);
-    s->transport->refuse(s->carrier, r);
+    refuse(s, r);
     return CHANNELS_REFUSE;
 }
 
-int channels_connect_later(channels_socket *s, channels_ref *ref)
+int channels_refuse(channels_socket *s, const channels_response *r)
+{
+    channels_endpoint *ep = s->ep;
+    if (!channels__enter(ep, "channels_refuse"))
+        return CHANNELS_ERR_MISUSE;
+    int err = refuse_with(s, r);
+    channels__leave(ep);
+    return err;
+}
+
+static int connect_later(channels_socket *s, channels_ref *ref)
 {
     channels_endpoint *ep = s->ep;
     if (s->state != CHANNELS__CONNECTING || s->slot != 0) {
@@ -403,6 +437,17 @@ int channels_connect_later(channels_socket *s, channels_ref *ref)
     ep->refs.slots[s->slot - 1].of.socket = s;
     *ref = channels__ref_of(&ep->refs, s->slot);
     return CHANNELS_OK;
+}
+
+int channels_connect_later(channels_socket *s, channels_ref *ref)
+{
+    channels_endpoint *ep = s->ep;
+    ref->id = 0;
+    if (!channels__enter(ep, "channels_connect_later"))
+        return CHANNELS_ERR_MISUSE;
+    int err = connect_later(s, ref);
+    channels__leave(ep);
+    return err;
 }
 
 static channels_socket *pending_connect(channels_endpoint *ep, channels_ref ref)
@@ -468,7 +513,7 @@ const char *channels_socket_transport(const channels_socket *s)
     return s->transport->name;
 }
 
-int channels_socket_set_id(channels_socket *s, const char *id)
+static int set_id(channels_socket *s, const char *id)
 {
     channels_endpoint *ep = s->ep;
     if (s->state > CHANNELS__WAITING) {
@@ -489,6 +534,16 @@ int channels_socket_set_id(channels_socket *s, const char *id)
         channels__subscriber_end(ep, s->id);
     s->id = sub;
     return CHANNELS_OK;
+}
+
+int channels_socket_set_id(channels_socket *s, const char *id)
+{
+    channels_endpoint *ep = s->ep;
+    if (!channels__enter(ep, "channels_socket_set_id"))
+        return CHANNELS_ERR_MISUSE;
+    int err = set_id(s, id);
+    channels__leave(ep);
+    return err;
 }
 
 int channels_disconnect(channels_endpoint *ep, const char *socket_id)

@@ -164,18 +164,28 @@ static void unlist_timer(channels__timer *t)
     channels__heap_remove(&t->channel->socket->ep->timers, &t->node);
 }
 
-int channels_timer_stop(channels_channel *ch, channels_timer timer)
+static int stop_timer(channels_channel *ch, channels_timer timer)
 {
     channels__timer *t = ch->timers;
     while (t != NULL && t->id != timer.id)
         t = t->next;
-    if (t == NULL || !channels__on_thread(ch->socket->ep))
-        return t == NULL ? CHANNELS_ERR_CLOSED : CHANNELS_ERR_MISUSE;
+    if (t == NULL)
+        return CHANNELS_ERR_CLOSED;
     unlist_timer(t);
     if (t->drop != NULL)
         t->drop(t->info);
     timer_free(t);
     return CHANNELS_OK;
+}
+
+int channels_timer_stop(channels_channel *ch, channels_timer timer)
+{
+    channels_endpoint *ep = ch->socket->ep;
+    if (!channels__enter(ep, "channels_timer_stop"))
+        return CHANNELS_ERR_MISUSE;
+    int err = stop_timer(ch, timer);
+    channels__leave(ep);
+    return err;
 }
 
 void channels__channel_fire(channels__timer *t)

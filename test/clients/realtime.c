@@ -9,6 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int join(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    (void)ch, (void)msg, (void)user;
+    return CHANNELS_OK;
+}
+
 /* The client wraps what it broadcasts in an event "broadcast" and may wait for a reply to it. Other
  * events, its access token above all, ask for nothing. */
 static int handle_in(channels_channel *ch, const channels_msg *msg, void *user)
@@ -20,7 +26,7 @@ static int handle_in(channels_channel *ch, const channels_msg *msg, void *user)
     return err != CHANNELS_OK ? err : channels_reply(ch, "ok", channels_empty());
 }
 
-static const channels_handler realtime = { .handle_in = handle_in };
+static const channels_handler realtime = { .join = join, .handle_in = handle_in };
 static const channels_route routes[] = { { "realtime:*", &realtime, NULL }, { NULL, NULL, NULL } };
 static const channels_socket_handler user_socket = { .routes = routes };
 

@@ -70,7 +70,6 @@ struct room {
     unsigned count;
 };
 
-/* The value's text inside the payload, so that it goes back as it came. */
 static int reply_json(channels_channel *ch, const char *status, const cJSON *value)
 {
     char *text = cJSON_PrintUnformatted(value);
@@ -88,15 +87,71 @@ static int room_join(channels_channel *ch, const channels_msg *msg, void *user)
     }
     if (strcmp(msg->topic, "room:raise") == 0)
         return CHANNELS_ERR_INVALID;
-    if (memmem(msg->payload.data, msg->payload.len, "\"reply\"", 7) == NULL)
+    if (msg->payload.len <= 2) /* {}: nothing to look for */
         return CHANNELS_OK;
     const cJSON *reply = cJSON_GetObjectItemCaseSensitive(channels_msg_json(msg), "reply");
     return reply != NULL ? reply_json(ch, "ok", reply) : CHANNELS_OK;
 }
 
+/* Phoenix takes a payload apart before it echoes it, and of a key that an object has twice it keeps
+ * the first. libchannels forwards what came, byte for byte, so this fixture does it by hand, and
+ * looks for such keys by the last bytes of each: a payload without them is not taken apart. */
+static bool may_repeat_a_key(const char *p, size_t n)
+{
+    uint64_t seen[8];
+    size_t count = 0;
+    for (const char *colon = p; (colon = memchr(colon, ':', n - (size_t)(colon - p))); colon++) {
+        uint64_t tail = 0;
+        if (strchr(" \t\r\n", colon[-1]) != NULL)
+            return true;
+        if (colon[-1] != '"')
+            continue;
+        for (const char *c = colon - 2; c > p && *c != '"' && c > colon - 9; c--)
+            tail = tail << 8 | (unsigned char)*c;
+        for (size_t i = 0; i < count; i++)
+            if (seen[i] == tail)
+                return true;
+        if (count == sizeof seen / sizeof *seen)
+            return true;
+        seen[count++] = tail;
+    }
+    return false;
+}
+
+/* How many it removed. */
+static size_t keep_first_keys(cJSON *value)
+{
+    size_t removed = 0;
+    for (cJSON *a = value->child; a != NULL; a = a->next) {
+        for (cJSON *b = a->next, *next; cJSON_IsObject(value) && b != NULL; b = next) {
+            next = b->next;
+            if (strcmp(a->string, b->string) != 0)
+                continue;
+            cJSON_Delete(cJSON_DetachItemViaPointer(value, b));
+            removed++;
+        }
+        removed += keep_first_keys(a);
+    }
+    return removed;
+}
+
+static int echo_first_keys(channels_channel *ch, const channels_msg *msg)
+{
+    cJSON *copy = cJSON_Duplicate(channels_msg_json(msg), true);
+    if (copy == NULL)
+        return CHANNELS_ERR_NOMEM;
+    int err = keep_first_keys(copy) != 0 ? reply_json(ch, "ok", copy)
+                                         : channels_reply(ch, "ok", msg->payload);
+    cJSON_Delete(copy);
+    return err;
+}
+
 static int in_echo(channels_channel *ch, const channels_msg *msg)
 {
-    return channels_reply(ch, "ok", msg->payload);
+    const channels_payload *p = &msg->payload;
+    if (p->kind == CHANNELS_JSON && may_repeat_a_key(p->data, p->len))
+        return echo_first_keys(ch, msg);
+    return channels_reply(ch, "ok", *p);
 }
 
 static int in_echo_error(channels_channel *ch, const channels_msg *msg)

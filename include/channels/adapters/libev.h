@@ -9,8 +9,8 @@
  *     channels_endpoint_free(endpoint);
  *
  * Header only: link with -lev. Everything here belongs to the loop's thread; other threads use what
- * channels.h marks ANY THREAD. A client that sent something gets its whole queue back at once; those
- * that only received broadcasts are written to once, before the loop sleeps. */
+ * channels.h marks ANY THREAD. A client that sent something gets its whole queue back at once;
+ * those that only received broadcasts are written to once, before the loop sleeps. */
 #ifndef CHANNELS_ADAPTERS_LIBEV_H
 #define CHANNELS_ADAPTERS_LIBEV_H
 
@@ -26,7 +26,7 @@
 #include <channels/channels.h>
 
 #define CHANNELS_EV_READ_SIZE 65536 /* bytes read at once; shared by all clients */
-#define CHANNELS_EV_ACCEPTS 256     /* connections taken from a listener before others have a turn */
+#define CHANNELS_EV_ACCEPTS 256     /* connections taken from a listener in one turn */
 
 typedef struct channels_ev_client {
     ev_io io;
@@ -255,7 +255,8 @@ static inline int channels_ev_start(channels_ev *ev, struct ev_loop *loop, chann
 }
 
 /* Closes all clients and stops listening: descriptors of channels_ev_listen() and
- * channels_ev_listen_fd() are closed. Not from inside a callback of the endpoint. */
+ * channels_ev_listen_fd() are closed. Not from inside a callback of the endpoint, and not while
+ * other threads call in: it takes the wake function away. */
 static inline void channels_ev_stop(channels_ev *ev)
 {
     channels_endpoint_on_wake(ev->ep, NULL, NULL);
