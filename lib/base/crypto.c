@@ -19,8 +19,7 @@ bool channels__sha1_base64(const char *a, const char *b, char dst[CHANNELS__SHA1
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha1(), NULL) == 1 &&
               EVP_DigestUpdate(ctx, a, strlen(a)) == 1 &&
-              EVP_DigestUpdate(ctx, b, strlen(b)) == 1 &&
-              EVP_DigestFinal_ex(ctx, digest, &n) == 1;
+              EVP_DigestUpdate(ctx, b, strlen(b)) == 1 && EVP_DigestFinal_ex(ctx, digest, &n) == 1;
     EVP_MD_CTX_free(ctx);
     if (ok)
         EVP_EncodeBlock((unsigned char *)dst, digest, (int)n);

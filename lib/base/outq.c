@@ -52,7 +52,7 @@ static bool grow(channels__outq *q, const channels__mem *mem)
 
 bool channels__outq_push(channels__outq *q, const channels__mem *mem, channels_buf *buf, bool mark)
 {
-    if (q->count == q->size && !grow(q, mem))
+    if (buf->len > UINT32_MAX || (q->count == q->size && !grow(q, mem)))
         return false;
     *slot(q, q->count++) = (uintptr_t)channels_buf_ref(buf) | mark;
     return true;
@@ -77,7 +77,7 @@ channels_buf *channels__outq_retire(channels__outq *q, const channels__mem *mem,
     channels_buf *buf = buf_at(q, 0);
     size_t left = buf->len - q->sent;
     if (*len < left) {
-        q->sent += *len;
+        q->sent += (uint32_t)*len;
         *len = 0;
         return NULL;
     }

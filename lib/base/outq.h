@@ -12,20 +12,20 @@
 
 #include "base/buf.h"
 
-#define CHANNELS__OUTQ_FEW 4u /* a power of two, as every size */
+#define CHANNELS__OUTQ_FEW 2u /* a power of two, as every size */
 
 typedef struct channels__outq {
     union {
         uintptr_t few[CHANNELS__OUTQ_FEW];
         uintptr_t *many; /* if size is larger */
     } ring;
-    size_t sent; /* bytes of the first that have left */
     uint32_t head, count, size;
+    uint32_t sent; /* bytes of the first that have left */
 } channels__outq;
 
 void channels__outq_init(channels__outq *q);
 void channels__outq_clear(channels__outq *q, const channels__mem *mem);
-/* Takes a reference of its own; false if memory ran out. */
+/* Takes a reference of its own; false if memory ran out, or at a buf of 4 GB or more. */
 bool channels__outq_push(channels__outq *q, const channels__mem *mem, channels_buf *buf, bool mark);
 /* Fills at most `max` entries: how many. */
 int channels__outq_view(const channels__outq *q, struct iovec *iov, int max);

@@ -270,6 +270,7 @@ struct channels_endpoint {
     _Atomic(uintptr_t) owner;
     uint64_t now;  /* of the call that is under way */
     unsigned depth; /* of public calls in each other */
+    bool ending;    /* freed inside a callback: by the outermost call when it returns */
     channels__hand *hand; /* of the callback that is running */
     channels__scratch scratch;
     channels__topics topics;

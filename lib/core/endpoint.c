@@ -160,6 +160,8 @@ static void bury(channels_endpoint *ep)
     }
 }
 
+static void end(channels_endpoint *ep);
+
 static void bury_sockets(channels_endpoint *ep)
 {
     channels__list *node;
@@ -177,6 +179,10 @@ void channels__leave(channels_endpoint *ep)
             bury_sockets(ep); /* a dead channel that is still pinned points to its socket */
         if (ep->transport_settled != NULL)
             ep->transport_settled(ep);
+        if (ep->ending) {
+            end(ep);
+            return;
+        }
     }
     ep->depth--;
 }
@@ -415,10 +421,9 @@ static void end_sockets(channels_endpoint *ep)
     end_doomed(ep);
 }
 
-void channels_endpoint_free(channels_endpoint *ep)
+/* Inside the outermost call. */
+static void end(channels_endpoint *ep)
 {
-    if (ep == NULL || !channels__enter_outermost(ep, "channels_endpoint_free"))
-        return;
     end_sockets(ep);
     if (ep->transport_free != NULL)
         ep->transport_free(ep);
@@ -429,4 +434,16 @@ void channels_endpoint_free(channels_endpoint *ep)
     while (!channels__list_empty(&ep->sockets)) /* of hosts that bring their own transport */
         channels__socket_free(CHANNELS__OF(ep->sockets.next, channels_socket, link));
     endpoint_free(ep);
+}
+
+void channels_endpoint_free(channels_endpoint *ep)
+{
+    if (ep == NULL || !channels__enter(ep, "channels_endpoint_free"))
+        return;
+    if (ep->depth == 1) {
+        end(ep);
+    } else {
+        ep->ending = true;
+        channels__leave(ep);
+    }
 }

@@ -28,7 +28,7 @@ build_all() {
     for source in "$scratch/first.c" examples/*.c examples/*/*.c; do
         [ -e "$source" ] || continue
         $CC $cflags "$source" -o "$out/$(basename "$source" .c)" \
-            -Wl,--as-needed $libs -lev -lsqlite3 || return
+            -Wl,--as-needed $libs $(pkg-config --libs libcjson) -lev -lsqlite3 || return
     done
 }
 

@@ -1,0 +1,534 @@
+/* conn.c - one accepted byte stream: its life, its output, its WebSocket side. conn.h draws the
+ * states. */
+#include "transport/conn.h"
+
+#define MAX_DISCARDED (1u << 20) /* bytes read from a peer that does not stop when it has to */
+
+/* --- Timers ------------------------------------------------------------------------------- */
+
+void channels__conn_alarm(channels_conn *c, channels__alarms *alarms)
+{
+    if (alarms != NULL) {
+        channels__alarm_start(alarms, &c->alarm, c->ep->now);
+        return;
+    }
+    channels__alarm_stop(&c->alarm);
+    channels__list_append(&channels__conns_of(c)->resting, &c->alarm.link);
+}
+
+static void restart_idle(channels_conn *c)
+{
+    /* The socket only reads its mount, whose list of idle clients is ours. */
+    channels__conn_alarm(c, (channels__alarms *)(uintptr_t)&c->socket->mount->idle);
+}
+
+static channels_conn *conn_of(channels__alarm *alarm)
+{
+    return CHANNELS__OF(alarm, channels_conn, alarm);
+}
+
+/* --- What the host knows ------------------------------------------------------------------ */
+
+static bool output_waits(const channels_conn *c)
+{
+    return c->out.count != 0 || c->goodbye_sent < c->goodbye_len;
+}
+
+unsigned channels_conn_want(const channels_conn *c)
+{
+    unsigned write = output_waits(c) ? CHANNELS_WANT_WRITE : 0;
+    if (c->state == CHANNELS__CONN_OVER)
+        return CHANNELS_WANT_CLOSE;
+    if (c->state == CHANNELS__CONN_ENDING)
+        return CHANNELS_WANT_READ | (write != 0 ? write : (unsigned)CHANNELS_WANT_SHUTDOWN);
+    /* A peer that waits for its answer is read from, so that its going away is noticed, until it
+     * sends what has to be held. */
+    if (!c->upgraded && (c->in.http->held_len != 0 || c->in.http->overflow))
+        return write;
+    return CHANNELS_WANT_READ | write;
+}
+
+static void told(channels_conn *c)
+{
+    channels__list_remove(&c->ready);
+    c->told = (uint8_t)channels_conn_want(c);
+}
+
+void channels__conn_changed(channels_conn *c)
+{
+    if (c->told == channels_conn_want(c) || c->freed || !channels__list_empty(&c->ready))
+        return;
+    channels__list_append(&channels__conns_of(c)->ready, &c->ready);
+}
+
+channels_conn *channels_endpoint_next_ready(channels_endpoint *ep)
+{
+    channels__conns *conns = ep->transport;
+    if (conns == NULL || channels__list_empty(&conns->ready))
+        return NULL;
+    channels_conn *c = CHANNELS__OF(conns->ready.next, channels_conn, ready);
+    told(c);
+    return c;
+}
+
+/* --- Its end ------------------------------------------------------------------------------ */
+
+static void drop_socket(channels_conn *c)
+{
+    channels_socket *s = c->socket;
+    c->socket = NULL;
+    if (s != NULL)
+        channels__socket_closed(s);
+}
+
+/* Nobody can reach it any more but who has it in hand. */
+static void cut_off(channels_conn *c)
+{
+    drop_socket(c);
+    if (!c->upgraded)
+        channels__conn_unask(c);
+}
+
+void channels__conn_over(channels_conn *c)
+{
+    cut_off(c);
+    c->state = CHANNELS__CONN_OVER;
+    channels__conn_alarm(c, NULL);
+    channels__conn_changed(c);
+}
+
+void channels__conn_end(channels_conn *c)
+{
+    c->state = CHANNELS__CONN_ENDING;
+    channels__conn_alarm(c, &channels__conns_of(c)->linger);
+    channels__conn_changed(c);
+}
+
+/* Says goodbye with this code, 0 for none. Needs no memory. */
+static void farewell(channels_conn *c, int code)
+{
+    drop_socket(c);
+    c->goodbye_len =
+        (uint8_t)channels__ws_close_frame(&channels__conns_of(c)->ws, code, c->goodbye);
+    channels__conn_end(c);
+}
+
+static void dispose(channels_conn *c)
+{
+    channels_endpoint *ep = c->ep;
+    cut_off(c);
+    channels__list_remove(&c->ready);
+    channels__alarm_stop(&c->alarm);
+    if (c->upgraded)
+        channels__ws_in_end(&channels__conns_of(c)->ws, &c->in.ws);
+    else
+        channels__conn_http_free(c);
+    channels__outq_clear(&c->out, &ep->mem);
+    channels__free(&ep->mem, c, sizeof *c);
+}
+
+void channels_conn_free(channels_conn *c)
+{
+    if (c == NULL)
+        return;
+    channels_endpoint *ep = c->ep;
+    if (!channels__enter(ep, "channels_conn_free"))
+        return;
+    if (c->busy) {
+        c->freed = true;
+        channels__conn_over(c);
+        channels__list_remove(&c->ready);
+    } else {
+        dispose(c);
+    }
+    channels__leave(ep);
+}
+
+/* Around what may run callbacks, which may free it. */
+static void take(channels_conn *c)
+{
+    c->busy = true;
+}
+
+static void release(channels_conn *c)
+{
+    c->busy = false;
+    if (c->freed)
+        dispose(c);
+}
+
+/* --- Output ------------------------------------------------------------------------------- */
+
+bool channels__conn_queue(channels_conn *c, channels_buf *buf)
+{
+    bool ok = channels__outq_push(&c->out, &c->ep->mem, buf, false);
+    channels_buf_unref(buf);
+    if (!ok)
+        channels__conn_over(c);
+    else
+        channels__conn_changed(c);
+    return ok;
+}
+
+int channels_conn_output(channels_conn *c, struct iovec *iov, int max)
+{
+    int n = c->state != CHANNELS__CONN_OVER ? channels__outq_view(&c->out, iov, max) : 0;
+    if (n < max && c->state == CHANNELS__CONN_ENDING && c->goodbye_sent < c->goodbye_len) {
+        iov[n].iov_base = c->goodbye + c->goodbye_sent;
+        iov[n++].iov_len = (size_t)(c->goodbye_len - c->goodbye_sent);
+    }
+    told(c);
+    return n;
+}
+
+/* Bytes have left elsewhere than on an open WebSocket: that gives the peer more time. */
+static void progress(channels_conn *c)
+{
+    channels_endpoint *ep = c->ep;
+    if (ep->depth == 0)
+        ep->now = ep->config.now_ms(ep->config.user);
+    if (c->state == CHANNELS__CONN_ENDING)
+        channels__conn_alarm(c, &channels__conns_of(c)->linger);
+    else if (c->state < CHANNELS__CONN_ACCEPTED)
+        channels__conn_answered_sent(c);
+}
+
+/* Returns the bytes of messages among those that have left. */
+static size_t retire(channels_conn *c, size_t len)
+{
+    channels_buf *buf;
+    size_t messages = 0;
+    bool message;
+    while ((buf = channels__outq_retire(&c->out, &c->ep->mem, &len, &message)) != NULL) {
+        if (message)
+            messages += buf->len;
+        if (buf == c->pong)
+            c->pong = NULL;
+        channels_buf_unref(buf);
+    }
+    size_t rest = (size_t)(c->goodbye_len - c->goodbye_sent);
+    if (c->out.count == 0)
+        c->goodbye_sent = (uint8_t)(c->goodbye_sent + (len < rest ? len : rest));
+    return messages;
+}
+
+void channels_conn_sent(channels_conn *c, size_t len)
+{
+    if (len == 0)
+        return;
+    size_t messages = retire(c, len);
+    if (c->socket != NULL && messages != 0)
+        channels_socket_sent(c->socket, messages);
+    if (c->state != CHANNELS__CONN_OPEN)
+        progress(c);
+    if (channels_conn_want(c) == (c->told & ~(unsigned)CHANNELS_WANT_WRITE))
+        told(c); /* what is all that has changed, the host did */
+    else
+        channels__conn_changed(c);
+}
+
+/* --- What the core asks of a WebSocket ------------------------------------------------------
+ * Of a socket that it has, or is about to get: one that was told to close asks nothing more. */
+
+static channels_buf *frame(channels_endpoint *ep, channels_buf *msg, channels_kind kind)
+{
+    channels__conns *conns = ep->transport;
+    channels__ws_frame(&conns->ws, msg,
+                       kind == CHANNELS_JSON ? CHANNELS__WS_OP_TEXT : CHANNELS__WS_OP_BINARY);
+    return msg;
+}
+
+static int send_message(void *carrier, channels_buf *wire, channels_kind kind)
+{
+    channels_conn *c = carrier;
+    (void)kind;
+    if (!channels__outq_push(&c->out, &c->ep->mem, wire, true))
+        return CHANNELS_ERR_NOMEM;
+    if (c->out.count == 1)
+        channels__conn_changed(c);
+    return CHANNELS_OK;
+}
+
+static void accept_client(void *carrier)
+{
+    channels__conn_accept(carrier);
+}
+
+static void refuse_client(void *carrier, const channels_response *r)
+{
+    channels_conn *c = carrier;
+    if (c->state == CHANNELS__CONN_OVER) /* freed by the connect() that refused it */
+        return;
+    drop_socket(c);
+    channels__conn_refuse(c, r);
+}
+
+static void close_client(void *carrier, int code)
+{
+    farewell(carrier, code);
+}
+
+const channels_transport channels__websocket = { "websocket",  frame,         send_message,
+                                                 close_client, accept_client, refuse_client };
+
+/* --- What the client sends on a WebSocket ------------------------------------------------- */
+
+static void idle_expired(channels__alarm *alarm)
+{
+    farewell(conn_of(alarm), 1002);
+}
+
+void channels__conn_open(channels_conn *c)
+{
+    channels__conn_http_free(c);
+    memset(&c->in.ws, 0, sizeof c->in.ws);
+    c->upgraded = true;
+    c->state = CHANNELS__CONN_OPEN;
+    channels__mount *mount = (channels__mount *)(uintptr_t)c->socket->mount;
+    mount->idle.expired = idle_expired;
+    restart_idle(c);
+}
+
+/* A newer ping's pong takes the place of one that waits, so that not answering a flood of pings is
+ * no way to fill our memory. */
+static bool pong(channels_conn *c, const void *data, size_t len)
+{
+    channels_buf *buf = c->pong;
+    if (buf == NULL || channels__outq_begun(&c->out, buf)) {
+        buf = channels__buf_new(&c->ep->mem, CHANNELS__WS_CONTROL);
+        bool ok = buf != NULL && channels__outq_push(&c->out, &c->ep->mem, buf, false);
+        channels_buf_unref(buf);
+        if (!ok)
+            return false;
+        c->pong = buf;
+        channels__conn_changed(c);
+    }
+    buf->start = CHANNELS__HEADROOM;
+    buf->len = len;
+    if (len != 0)
+        memcpy(channels__buf_bytes(buf), data, len);
+    channels__ws_frame(&channels__conns_of(c)->ws, buf, CHANNELS__WS_OP_PONG);
+    return true;
+}
+
+static int receive(channels_conn *c, const channels__ws_got *got)
+{
+    channels_payload message = { got->event == CHANNELS__WS_TEXT ? CHANNELS_JSON : CHANNELS_BINARY,
+                                 got->data, got->len };
+    return channels__socket_receive(c->socket, message);
+}
+
+static int heed(channels_conn *c, const channels__ws_got *got)
+{
+    switch (got->event) {
+    case CHANNELS__WS_TEXT:
+    case CHANNELS__WS_BINARY: return receive(c, got);
+    case CHANNELS__WS_PING:
+        if (pong(c, got->data, got->len))
+            return CHANNELS_OK;
+        break;
+    case CHANNELS__WS_CLOSE:
+    case CHANNELS__WS_FAULT:
+        farewell(c, got->code);
+        return got->event == CHANNELS__WS_CLOSE ? CHANNELS_OK : CHANNELS_ERR_PROTOCOL;
+    default: break;
+    }
+    farewell(c, 1011);
+    return CHANNELS_ERR_NOMEM;
+}
+
+static int read_frames(channels_conn *c, const void *data, size_t len)
+{
+    channels__ws *ws = &channels__conns_of(c)->ws;
+    const channels_websocket_options *options = &c->socket->mount->options.websocket;
+    const channels__ws_limits limits = { options->max_message, options->max_empty_fragments };
+    int err = CHANNELS_OK;
+    restart_idle(c);
+    if (!channels__ws_in_give(ws, &c->in.ws, data, len)) {
+        farewell(c, 1011);
+        return CHANNELS_ERR_NOMEM;
+    }
+    while (c->state == CHANNELS__CONN_OPEN) { /* what fails ends that */
+        channels__ws_got got = channels__ws_next(ws, &c->in.ws, &limits);
+        if (got.event == CHANNELS__WS_NONE)
+            return CHANNELS_OK;
+        err = heed(c, &got);
+    }
+    channels__ws_in_end(ws, &c->in.ws);
+    return err;
+}
+
+/* --- Input -------------------------------------------------------------------------------- */
+
+static void discard(channels_conn *c, size_t len)
+{
+    if (len > MAX_DISCARDED - c->discarded)
+        channels__conn_over(c);
+    else
+        c->discarded += (uint32_t)len;
+}
+
+int channels__conn_input(channels_conn *c, const char *data, size_t len)
+{
+    int err = CHANNELS_OK;
+    while (err == CHANNELS_OK && len != 0 && c->state == CHANNELS__CONN_HTTP) {
+        size_t took;
+        err = channels__conn_read(c, data, len, &took);
+        data += took;
+        len -= took;
+    }
+    if (err != CHANNELS_OK || len == 0 || c->state == CHANNELS__CONN_OVER)
+        return err;
+    if (c->state == CHANNELS__CONN_OPEN)
+        return read_frames(c, data, len);
+    if (c->state != CHANNELS__CONN_ENDING)
+        return channels__conn_hold(c, data, len);
+    discard(c, len);
+    return CHANNELS_OK;
+}
+
+/* What is held is to be read before anything newer. */
+static bool resumes(const channels_conn *c)
+{
+    return !c->upgraded && c->in.http->held_len != 0 &&
+           (c->state == CHANNELS__CONN_HTTP || c->state == CHANNELS__CONN_ACCEPTED);
+}
+
+int channels_conn_feed(channels_conn *c, const void *data, size_t len)
+{
+    channels_endpoint *ep = c->ep;
+    if (!channels__enter_outermost(ep, "channels_conn_feed"))
+        return CHANNELS_ERR_MISUSE;
+    take(c);
+    int err = resumes(c) ? channels__conn_resume(c) : CHANNELS_OK;
+    if (err == CHANNELS_OK)
+        err = channels__conn_input(c, data, len);
+    release(c);
+    channels__leave(ep);
+    return err;
+}
+
+static void resume_expired(channels__alarm *alarm)
+{
+    channels_conn *c = conn_of(alarm);
+    take(c);
+    channels__conn_resume(c);
+    release(c);
+}
+
+static void time_is_up(channels__alarm *alarm)
+{
+    channels__conn_over(conn_of(alarm));
+}
+
+/* --- Birth -------------------------------------------------------------------------------- */
+
+static void free_all(channels__list *alarms)
+{
+    channels__list *node;
+    while ((node = channels__list_shift(alarms)) != NULL)
+        dispose(CHANNELS__OF(node, channels_conn, alarm.link));
+}
+
+static void conns_free(channels_endpoint *ep)
+{
+    channels__conns *conns = ep->transport;
+    free_all(&conns->request.list);
+    free_all(&conns->linger.list);
+    free_all(&conns->resume.list);
+    free_all(&conns->resting);
+    for (channels__mount *m = ep->mounts; m != NULL; m = m->next)
+        free_all(&m->idle.list);
+    channels__ws_deinit(&conns->ws);
+    channels__free(&ep->mem, conns, sizeof *conns);
+    ep->transport = NULL;
+}
+
+static bool make_conns(channels_endpoint *ep)
+{
+    if (ep->transport != NULL)
+        return true;
+    channels__conns *conns = channels__alloc(&ep->mem, sizeof *conns);
+    if (conns == NULL)
+        return false;
+    if (!channels__ws_init(&conns->ws, &ep->mem)) {
+        channels__free(&ep->mem, conns, sizeof *conns);
+        return false;
+    }
+    channels__list_init(&conns->ready);
+    channels__list_init(&conns->resting);
+    channels__add_alarms(ep, &conns->request, ep->config.http_timeout_ms, time_is_up);
+    channels__add_alarms(ep, &conns->linger, ep->config.linger_ms, time_is_up);
+    channels__add_alarms(ep, &conns->resume, 0, resume_expired);
+    ep->transport = conns;
+    ep->transport_free = conns_free;
+    return true;
+}
+
+static channels_conn *make(channels_endpoint *ep, const char *peer, void *user)
+{
+    channels_conn *c = make_conns(ep) ? channels__zalloc(&ep->mem, sizeof *c) : NULL;
+    if (c == NULL)
+        return NULL;
+    c->in.http = channels__conn_http_new(&ep->mem, peer);
+    if (c->in.http == NULL) {
+        channels__free(&ep->mem, c, sizeof *c);
+        return NULL;
+    }
+    c->ep = ep;
+    c->user = user;
+    c->told = CHANNELS_WANT_READ;
+    channels__outq_init(&c->out);
+    channels__list_init(&c->ready);
+    channels__alarm_init(&c->alarm);
+    channels__conn_alarm(c, &channels__conns_of(c)->request);
+    return c;
+}
+
+int channels_conn_new(channels_endpoint *ep, const char *peer, void *user, channels_conn **conn)
+{
+    *conn = NULL;
+    if (!channels__enter(ep, "channels_conn_new"))
+        return CHANNELS_ERR_MISUSE;
+    *conn = make(ep, peer, user);
+    channels__leave(ep);
+    return *conn != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
+}
+
+static int new_from(channels_endpoint *ep, const channels_request *given, const void *rest,
+                    size_t len, void *user, channels_conn **conn)
+{
+    channels_request req = *given;
+    if (req.method == NULL || req.path == NULL) {
+        channels__log(ep, CHANNELS_LOG_ERROR,
+                      "channels_conn_new_from: the request has no method or no path");
+        return CHANNELS_ERR_INVALID;
+    }
+    if (req.query == NULL)
+        req.query = "";
+    channels_conn *c = make(ep, req.peer, user);
+    if (c == NULL)
+        return CHANNELS_ERR_NOMEM;
+    take(c);
+    if (channels__conn_handle(c, &req) == CHANNELS_OK)
+        channels__conn_input(c, rest, len);
+    release(c);
+    *conn = c;
+    return CHANNELS_OK;
+}
+
+int channels_conn_new_from(channels_endpoint *ep, const channels_request *req, const void *rest,
+                           size_t len, void *user, channels_conn **conn)
+{
+    *conn = NULL;
+    if (!channels__enter_outermost(ep, "channels_conn_new_from"))
+        return CHANNELS_ERR_MISUSE;
+    int err = new_from(ep, req, rest, len, user, conn);
+    channels__leave(ep);
+    return err;
+}
+
+void *channels_conn_user(const channels_conn *c)
+{
+    return c->user;
+}

@@ -1,0 +1,112 @@
+/* handshake.c - see handshake.h. The wording is that of websock_adapter,
+ * lib/websock_adapter/upgrade_validation.ex. */
+#include "transport/handshake.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crypto.h"
+#include "wire/http.h"
+
+#define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455, 1.3 */
+
+/* --- Looking at headers ------------------------------------------------------------------- */
+
+static const char *next_value(const channels_request *req, const char *name, size_t *at)
+{
+    while (*at < req->nheaders) {
+        const channels_header *header = &req->headers[(*at)++];
+        if (channels__http_same(header->name, name))
+            return header->value;
+    }
+    return NULL;
+}
+
+static bool same_n(const char *item, size_t n, const char *token)
+{
+    char text[32];
+    if (n >= sizeof text)
+        return false;
+    memcpy(text, item, n);
+    text[n] = '\0';
+    return channels__http_same(text, token);
+}
+
+static bool list_has(const char *list, const char *token)
+{
+    while (*list != '\0') {
+        list += strspn(list, ", \t");
+        size_t n = strcspn(list, ","), item = n;
+        while (item > 0 && (list[item - 1] == ' ' || list[item - 1] == '\t'))
+            item--;
+        if (same_n(list, item, token))
+            return true;
+        list += n;
+    }
+    return false;
+}
+
+bool channels__header_lists(const channels_request *req, const char *name, const char *token)
+{
+    size_t at = 0;
+    const char *value;
+    while ((value = next_value(req, name, &at)) != NULL)
+        if (list_has(value, token))
+            return true;
+    return false;
+}
+
+/* --- Faults in words ---------------------------------------------------------------------- */
+
+/* Adds to a text what still fits. */
+static void add(char text[CHANNELS__HANDSHAKE_TEXT], const char *more)
+{
+    size_t n = strlen(text);
+    snprintf(text + n, CHANNELS__HANDSHAKE_TEXT - n, "%s", more);
+}
+
+/* "'name' header must contain 'wanted', got ["one", "two"]" */
+static channels__handshake_result fault(const channels_request *req, const char *name,
+                                        const char *must, const char *wanted,
+                                        char text[CHANNELS__HANDSHAKE_TEXT])
+{
+    const char *value, *between = "\"";
+    size_t at = 0;
+    snprintf(text, CHANNELS__HANDSHAKE_TEXT, "'%s' header must %s '%s', got [", name, must, wanted);
+    for (; (value = next_value(req, name, &at)) != NULL; between = ", \"") {
+        add(text, between);
+        add(text, value);
+        add(text, "\"");
+    }
+    add(text, "]");
+    return CHANNELS__HANDSHAKE_FAULT;
+}
+
+static channels__handshake_result absent(const char *name, char text[CHANNELS__HANDSHAKE_TEXT])
+{
+    snprintf(text, CHANNELS__HANDSHAKE_TEXT, "'%s' header is absent", name);
+    return CHANNELS__HANDSHAKE_FAULT;
+}
+
+channels__handshake_result channels__handshake(const channels_request *req, bool is_1_1,
+                                               char text[CHANNELS__HANDSHAKE_TEXT])
+{
+    const char *key = channels_request_header(req, "sec-websocket-key");
+    const char *version = channels_request_header(req, "sec-websocket-version");
+    if (!is_1_1) {
+        snprintf(text, CHANNELS__HANDSHAKE_TEXT, "HTTP version HTTP/1.0 unsupported");
+        return CHANNELS__HANDSHAKE_FAULT;
+    }
+    if (channels_request_header(req, "host") == NULL)
+        return absent("host", text);
+    if (!channels__header_lists(req, "connection", "upgrade"))
+        return fault(req, "connection", "contain", "upgrade", text);
+    if (!channels__header_lists(req, "upgrade", "websocket"))
+        return fault(req, "upgrade", "contain", "websocket", text);
+    if (key == NULL)
+        return absent("sec-websocket-key", text);
+    if (version == NULL || strcmp(version, "13") != 0)
+        return fault(req, "sec-websocket-version", "equal", "13", text);
+    return channels__sha1_base64(key, GUID, text) ? CHANNELS__HANDSHAKE_OK
+                                                  : CHANNELS__HANDSHAKE_NOMEM;
+}

@@ -1,0 +1,358 @@
+/* http.c - see http.h.
+ *
+ * llhttp cuts the bytes into the pieces of a head; they are collected in one block of texts with a
+ * NUL behind each: target, name, value, name, value ... As no text is longer than the bytes it came
+ * from, the limit on the head bounds the block as well. The body has a block of its own. */
+#include "wire/http.h"
+
+#include <string.h>
+
+#include <llhttp.h>
+
+#include "base/ascii.h"
+
+typedef struct block {
+    char *bytes;
+    size_t len, size;
+} block;
+
+struct channels__http {
+    const channels__mem *mem;
+    size_t max_head, max_body;
+    llhttp_t parser;
+    size_t head_len; /* bytes of the head so far */
+    block text, body;
+    size_t value_at; /* in `text`: of the value that is being read */
+    size_t nheaders;
+    channels_header *headers;
+    channels_request request;
+    channels__http_result fault; /* why a callback has stopped the parser */
+    char last;                   /* byte of the head */
+    bool head_done, expects, keep_alive;
+};
+
+/* --- Blocks ------------------------------------------------------------------------------- */
+
+static bool reserve(const channels__mem *mem, block *b, size_t n)
+{
+    if (n <= b->size - b->len)
+        return true;
+    size_t size = b->size != 0 ? b->size * 2 : 512;
+    while (size - b->len < n)
+        size *= 2;
+    char *bytes = channels__resize(mem, b->bytes, b->size, size);
+    if (bytes == NULL)
+        return false;
+    b->bytes = bytes;
+    b->size = size;
+    return true;
+}
+
+static bool append(const channels__mem *mem, block *b, const char *p, size_t n)
+{
+    if (!reserve(mem, b, n))
+        return false;
+    memcpy(b->bytes + b->len, p, n);
+    b->len += n;
+    return true;
+}
+
+static void drop(const channels__mem *mem, block *b)
+{
+    channels__free(mem, b->bytes, b->size);
+    memset(b, 0, sizeof *b);
+}
+
+/* --- What llhttp calls -------------------------------------------------------------------- */
+
+static int stop(channels__http *h, channels__http_result why)
+{
+    h->fault = why;
+    return HPE_USER;
+}
+
+/* A piece of a target, name or value. Those of trailers are dropped. */
+static int on_text(llhttp_t *parser, const char *p, size_t n)
+{
+    channels__http *h = parser->data;
+    if (h->head_done)
+        return HPE_OK;
+    if (!append(h->mem, &h->text, p, n))
+        return stop(h, CHANNELS__HTTP_NOMEM);
+    return HPE_OK;
+}
+
+static int on_text_end(llhttp_t *parser)
+{
+    channels__http *h = parser->data;
+    if (h->head_done)
+        return HPE_OK;
+    if (!append(h->mem, &h->text, "", 1))
+        return stop(h, CHANNELS__HTTP_NOMEM);
+    h->value_at = h->text.len;
+    return HPE_OK;
+}
+
+static int on_value_end(llhttp_t *parser)
+{
+    channels__http *h = parser->data;
+    if (h->head_done)
+        return HPE_OK;
+    while (h->text.len > h->value_at &&
+           (h->text.bytes[h->text.len - 1] == ' ' || h->text.bytes[h->text.len - 1] == '\t'))
+        h->text.len--;
+    h->nheaders++;
+    return on_text_end(parser);
+}
+
+static int on_body(llhttp_t *parser, const char *p, size_t n)
+{
+    channels__http *h = parser->data;
+    if (n > h->max_body - h->body.len)
+        return stop(h, CHANNELS__HTTP_BODY_TOO_LARGE);
+    if (!append(h->mem, &h->body, p, n))
+        return stop(h, CHANNELS__HTTP_NOMEM);
+    return HPE_OK;
+}
+
+static int on_pause(llhttp_t *parser)
+{
+    (void)parser;
+    return HPE_PAUSED;
+}
+
+static const llhttp_settings_t settings = { .on_url = on_text,
+                                            .on_header_field = on_text,
+                                            .on_header_value = on_text,
+                                            .on_body = on_body,
+                                            .on_url_complete = on_text_end,
+                                            .on_header_field_complete = on_text_end,
+                                            .on_header_value_complete = on_value_end,
+                                            .on_headers_complete = on_pause,
+                                            .on_message_complete = on_pause };
+
+/* --- The head ----------------------------------------------------------------------------- */
+
+bool channels__http_token(const char *name)
+{
+    static const char others[] = "!#$%&'*+-.^_`|~0123456789"
+                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    return *name != '\0' && name[strspn(name, others)] == '\0';
+}
+
+bool channels__http_same(const char *a, const char *b)
+{
+    while (*a != '\0' && channels__lower(*a) == channels__lower(*b))
+        a++, b++;
+    return *a == *b;
+}
+
+static bool begins(const char *text, const char *prefix)
+{
+    while (*prefix != '\0' && channels__lower(*text) == *prefix)
+        text++, prefix++;
+    return *prefix == '\0';
+}
+
+/* Each line ends in CR LF and none goes on in the next: llhttp is not strict about either. */
+static bool lines_sound(channels__http *h, const char *p, size_t n)
+{
+    for (const char *end = p + n; p < end; h->last = *p++)
+        if ((*p == '\n') != (h->last == '\r') || (h->last == '\n' && (*p == ' ' || *p == '\t')))
+            return false;
+    return true;
+}
+
+/* Path and query, also out of "http://host/path?query", which servers have to understand. */
+static bool split_target(channels_request *req, char *target)
+{
+    if (strchr(target, '#') != NULL)
+        return false;
+    if (begins(target, "http://") || begins(target, "https://")) {
+        char *authority = strchr(target, ':') + 3;
+        target = authority + strcspn(authority, "/?");
+    }
+    char *query = strchr(target, '?');
+    if (query != NULL)
+        *query++ = '\0';
+    req->path = *target != '\0' ? target : "/";
+    req->query = query != NULL ? query : "";
+    return true;
+}
+
+static bool list_headers(channels__http *h)
+{
+    const char *p = h->text.bytes + strlen(h->text.bytes) + 1; /* behind the target */
+    if (h->nheaders == 0)
+        return true;
+    h->headers = channels__alloc(h->mem, h->nheaders * sizeof *h->headers);
+    if (h->headers == NULL)
+        return false;
+    for (size_t i = 0; i < h->nheaders; i++) {
+        h->headers[i].name = p;
+        h->headers[i].value = p += strlen(p) + 1;
+        p += strlen(p) + 1;
+    }
+    return true;
+}
+
+/* False if the body cannot be understood: the one coding that is known is "chunked". */
+static bool heed_headers(channels__http *h)
+{
+    for (size_t i = 0; i < h->nheaders; i++) {
+        const channels_header *header = &h->headers[i];
+        if (!channels__http_token(header->name))
+            return false;
+        if (channels__http_same(header->name, "transfer-encoding") &&
+            !channels__http_same(header->value, "chunked"))
+            return false;
+        if (channels__http_same(header->name, "expect") &&
+            channels__http_same(header->value, "100-continue"))
+            h->expects = true;
+    }
+    return true;
+}
+
+static channels__http_result end_head(channels__http *h)
+{
+    channels_request *req = &h->request;
+    h->head_done = true;
+    if (h->parser.http_major != 1)
+        return CHANNELS__HTTP_MALFORMED;
+    char *target = h->text.bytes;
+    if (!list_headers(h))
+        return CHANNELS__HTTP_NOMEM;
+    if (!split_target(req, target) || !heed_headers(h))
+        return CHANNELS__HTTP_MALFORMED;
+    if (h->parser.content_length > h->max_body)
+        return CHANNELS__HTTP_BODY_TOO_LARGE;
+    req->method = llhttp_method_name((llhttp_method_t)h->parser.method);
+    req->headers = h->headers;
+    req->nheaders = h->nheaders;
+    h->keep_alive = h->parser.http_minor == 1 && h->parser.method != HTTP_CONNECT &&
+                    llhttp_should_keep_alive(&h->parser) != 0;
+    llhttp_resume(&h->parser);
+    return CHANNELS__HTTP_MORE;
+}
+
+static channels__http_result failure(const channels__http *h)
+{
+    return h->fault != CHANNELS__HTTP_MORE ? h->fault : CHANNELS__HTTP_MALFORMED;
+}
+
+static channels__http_result feed_head(channels__http *h, const char *data, size_t len,
+                                       size_t *took)
+{
+    size_t room = h->max_head - h->head_len;
+    size_t n = len <= room ? len : room;
+    llhttp_errno_t err = llhttp_execute(&h->parser, data, n);
+    if (err == HPE_PAUSED)
+        n = (size_t)(llhttp_get_error_pos(&h->parser) - data);
+    else if (err != HPE_OK)
+        return failure(h);
+    if (!lines_sound(h, data, n))
+        return CHANNELS__HTTP_MALFORMED;
+    h->head_len += n;
+    *took = n;
+    if (err == HPE_PAUSED)
+        return end_head(h);
+    return n < len ? CHANNELS__HTTP_HEAD_TOO_LARGE : CHANNELS__HTTP_MORE;
+}
+
+/* --- The body ----------------------------------------------------------------------------- */
+
+static channels__http_result complete(channels__http *h)
+{
+    h->request.body = h->body.bytes;
+    h->request.body_len = h->body.len;
+    return CHANNELS__HTTP_REQUEST;
+}
+
+static bool has_body(const channels__http *h)
+{
+    return h->parser.content_length != 0 || (h->parser.flags & F_CHUNKED) != 0;
+}
+
+static channels__http_result feed_body(channels__http *h, const char *data, size_t len,
+                                       size_t *took)
+{
+    if (!has_body(h))
+        return complete(h);
+    llhttp_errno_t err = llhttp_execute(&h->parser, data, len);
+    if (err == HPE_PAUSED) {
+        *took += (size_t)(llhttp_get_error_pos(&h->parser) - data);
+        return complete(h);
+    }
+    *took += len;
+    return err == HPE_OK ? CHANNELS__HTTP_MORE : failure(h);
+}
+
+/* --- Outside ------------------------------------------------------------------------------ */
+
+channels__http_result channels__http_feed(channels__http *h, const char *data, size_t len,
+                                          size_t *took)
+{
+    *took = 0;
+    if (!h->head_done) {
+        channels__http_result r = feed_head(h, data, len, took);
+        if (r != CHANNELS__HTTP_MORE || !h->head_done)
+            return r;
+        if (h->expects && *took == len && has_body(h))
+            return CHANNELS__HTTP_CONTINUE;
+    }
+    return feed_body(h, data + *took, len - *took, took);
+}
+
+static void init(channels__http *h, const channels__mem *mem, size_t max_head, size_t max_body)
+{
+    memset(h, 0, sizeof *h);
+    h->mem = mem;
+    h->max_head = max_head;
+    h->max_body = max_body;
+    llhttp_init(&h->parser, HTTP_REQUEST, &settings);
+    h->parser.data = h;
+}
+
+channels__http *channels__http_new(const channels__mem *mem, size_t max_head, size_t max_body)
+{
+    channels__http *h = channels__alloc(mem, sizeof *h);
+    if (h != NULL)
+        init(h, mem, max_head, max_body);
+    return h;
+}
+
+static void forget(channels__http *h)
+{
+    drop(h->mem, &h->text);
+    drop(h->mem, &h->body);
+    channels__free(h->mem, h->headers, h->nheaders * sizeof *h->headers);
+}
+
+void channels__http_free(channels__http *h)
+{
+    if (h == NULL)
+        return;
+    forget(h);
+    channels__free(h->mem, h, sizeof *h);
+}
+
+void channels__http_reset(channels__http *h)
+{
+    forget(h);
+    init(h, h->mem, h->max_head, h->max_body);
+}
+
+const channels_request *channels__http_request(const channels__http *h)
+{
+    return &h->request;
+}
+
+bool channels__http_keep_alive(const channels__http *h)
+{
+    return h->keep_alive;
+}
+
+bool channels__http_is_1_1(const channels__http *h)
+{
+    return h->parser.http_minor == 1;
+}
