@@ -402,7 +402,8 @@ CHANNELS_API uint64_t channels_endpoint_timeout(const channels_endpoint *ep);
  * HTTP/1.1 and WebSocket on one accepted stream. After an accept(): _new. When bytes arrived:
  * _feed. To write: _output lends, _sent retires. At the stream's end or error: _free. Before the
  * loop sleeps: every connection from channels_endpoint_next_ready(). <channels/adapters/libev.h>
- * and poll.h do all this for you. */
+ * and poll.h do all this for you; their endpoint's connections are all theirs. For speed, _output,
+ * _sent, _want and _next_ready do not check the thread. */
 enum {
     CHANNELS_WANT_READ = 1,     /* not set: stop reading for now */
     CHANNELS_WANT_WRITE = 2,    /* channels_conn_output() has something */
@@ -413,7 +414,8 @@ enum {
 CHANNELS_API int channels_conn_new(channels_endpoint *ep, const char *peer, void *user,
                                    channels_conn **conn);
 /* A stream on which the host itself has read the request `req` and nothing has been answered:
- * goes on as if it had been read here. `rest` are bytes that followed the head. */
+ * goes on as if it had been read here. `rest` are bytes that followed the head. What it has to say
+ * shows in channels_endpoint_next_ready(). NOT FROM CALLBACKS. */
 CHANNELS_API int channels_conn_new_from(channels_endpoint *ep, const channels_request *req,
                                         const void *rest, size_t len, void *user,
                                         channels_conn **conn);

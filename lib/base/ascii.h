@@ -24,5 +24,12 @@ static inline int channels__hex_digit(char c)
     c = channels__lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
+/* Equal but for the case of letters. */
+static inline bool channels__same(const char *a, const char *b)
+{
+    while (*a != '\0' && channels__lower(*a) == channels__lower(*b))
+        a++, b++;
+    return *a == *b;
+}
 
 #endif

@@ -160,7 +160,7 @@ struct channels_socket {
     channels_endpoint *ep;
     const channels_transport *transport;
     void *carrier;
-    const channels__mount *mount;
+    channels__mount *mount;
     const channels__serializer *serializer;
     size_t queued; /* bytes given to transport->send() that have not left */
     channels_channel *channels;
@@ -290,7 +290,6 @@ struct channels_endpoint {
     /* The transport floor's own, made with the first connection. */
     void *transport;
     void (*transport_free)(channels_endpoint *ep);
-    void (*transport_settled)(channels_endpoint *ep); /* at the end of each outermost call */
 };
 
 /* endpoint.c */
@@ -423,15 +422,22 @@ void channels__work_drop(channels_endpoint *ep, channels__work *work);
 void channels__channel_fire(channels__timer *timer);
 void channels__timers_end(channels_channel *ch);
 
-/* socket.c */
+/* connect.c */
 
 /* What is answered when there is nothing more to say: 403 without a body; 400 and 500 with the JSON
  * that Phoenix renders for errors. */
 extern const channels_response channels__forbidden, channels__bad_request, channels__server_error;
-
+/* It can be sent; told in words if not. */
+bool channels__response_ok(channels_endpoint *ep, const char *call, const channels_response *r);
 int channels__socket_open(channels__mount *mount, const channels_request *req,
                           const channels_transport *transport, void *carrier,
                           channels_socket **s);
+/* Refuses a connect that waits. */
+int channels__socket_respond(channels_socket *s, const channels_response *r);
+void channels__connect_forget(channels_socket *s); /* its ref ends */
+
+/* socket.c */
+
 int channels__socket_receive(channels_socket *s, channels_payload message);
 /* One message by the rules of PROTOCOL section 7. */
 void channels__socket_dispatch(channels_socket *s, const channels__message *msg);
@@ -449,7 +455,6 @@ void channels__socket_free(channels_socket *s); /* its memory; nothing points to
 /* The error reply to a join that made no channel. */
 void channels__socket_refuse_join(channels_socket *s, const channels__message *msg,
                                   channels__str join_ref, const char *response);
-int channels__socket_respond(channels_socket *s, const channels_response *r);
 /* Another live ref, timer or held message; false at the limit. */
 bool channels__socket_defer(channels_socket *s);
 

@@ -177,8 +177,6 @@ void channels__leave(channels_endpoint *ep)
             bury(ep);
         if (!channels__list_empty(&ep->grave) && ep->dead_channels == NULL)
             bury_sockets(ep); /* a dead channel that is still pinned points to its socket */
-        if (ep->transport_settled != NULL)
-            ep->transport_settled(ep);
         if (ep->ending) {
             end(ep);
             return;

@@ -18,8 +18,7 @@ void channels__conn_alarm(channels_conn *c, channels__alarms *alarms)
 
 static void restart_idle(channels_conn *c)
 {
-    /* The socket only reads its mount, whose list of idle clients is ours. */
-    channels__conn_alarm(c, (channels__alarms *)(uintptr_t)&c->socket->mount->idle);
+    channels__conn_alarm(c, &c->socket->mount->idle);
 }
 
 static channels_conn *conn_of(channels__alarm *alarm)
@@ -284,8 +283,7 @@ void channels__conn_open(channels_conn *c)
     memset(&c->in.ws, 0, sizeof c->in.ws);
     c->upgraded = true;
     c->state = CHANNELS__CONN_OPEN;
-    channels__mount *mount = (channels__mount *)(uintptr_t)c->socket->mount;
-    mount->idle.expired = idle_expired;
+    c->socket->mount->idle.expired = idle_expired;
     restart_idle(c);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/crypto.h"
 #include "wire/http.h"
 
@@ -16,7 +17,7 @@ static const char *next_value(const channels_request *req, const char *name, siz
 {
     while (*at < req->nheaders) {
         const channels_header *header = &req->headers[(*at)++];
-        if (channels__http_same(header->name, name))
+        if (channels__same(header->name, name))
             return header->value;
     }
     return NULL;
@@ -29,7 +30,7 @@ static bool same_n(const char *item, size_t n, const char *token)
         return false;
     memcpy(text, item, n);
     text[n] = '\0';
-    return channels__http_same(text, token);
+    return channels__same(text, token);
 }
 
 static bool list_has(const char *list, const char *token)

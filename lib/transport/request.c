@@ -106,21 +106,12 @@ static void not_found(channels_conn *c)
     channels__conn_answer(c, &r);
 }
 
-static const char *fault_of(channels_conn *c, const char *call, const channels_response *r)
-{
-    const char *fault = channels__response_fault(r);
-    if (fault != NULL)
-        channels__log(c->ep, CHANNELS_LOG_ERROR, "%s: the response cannot be sent: %s", call,
-                      fault);
-    return fault;
-}
-
 /* --- Requests for the host ---------------------------------------------------------------- */
 
 static int respond(void *carrier, const channels_response *r)
 {
     channels_conn *c = carrier;
-    if (fault_of(c, "channels_respond", r) != NULL)
+    if (!channels__response_ok(c->ep, "channels_respond", r))
         return CHANNELS_ERR_INVALID;
     channels__conn_unask(c);
     channels__conn_answer(c, r);
@@ -161,8 +152,7 @@ void channels__conn_refuse(channels_conn *c, const channels_response *r)
 {
     channels_buf_unref(c->in.http->welcome);
     c->in.http->welcome = NULL;
-    channels__conn_answer(c,
-                          fault_of(c, "channels_refuse", r) == NULL ? r : &channels__server_error);
+    channels__conn_answer(c, r);
 }
 
 static channels_buf *switching(const channels__mem *mem, const char *accept)

@@ -140,13 +140,6 @@ bool channels__http_token(const char *name)
     return *name != '\0' && name[strspn(name, others)] == '\0';
 }
 
-bool channels__http_same(const char *a, const char *b)
-{
-    while (*a != '\0' && channels__lower(*a) == channels__lower(*b))
-        a++, b++;
-    return *a == *b;
-}
-
 static bool begins(const char *text, const char *prefix)
 {
     while (*prefix != '\0' && channels__lower(*text) == *prefix)
@@ -203,11 +196,11 @@ static bool heed_headers(channels__http *h)
         const channels_header *header = &h->headers[i];
         if (!channels__http_token(header->name))
             return false;
-        if (channels__http_same(header->name, "transfer-encoding") &&
-            !channels__http_same(header->value, "chunked"))
+        if (channels__same(header->name, "transfer-encoding") &&
+            !channels__same(header->value, "chunked"))
             return false;
-        if (channels__http_same(header->name, "expect") &&
-            channels__http_same(header->value, "100-continue"))
+        if (channels__same(header->name, "expect") &&
+            channels__same(header->value, "100-continue"))
             h->expects = true;
     }
     return true;

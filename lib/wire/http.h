@@ -39,7 +39,5 @@ void channels__http_reset(channels__http *http);
 
 /* The characters that names of headers are made of. */
 bool channels__http_token(const char *name);
-/* Without regard to the case of ASCII letters, as header names compare. */
-bool channels__http_same(const char *a, const char *b);
 
 #endif

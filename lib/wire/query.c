@@ -315,20 +315,21 @@ int channels_request_param(const channels_request *req, const char *name, char *
     return (int)n;
 }
 
-/* Of ASCII letters only, whatever the locale. */
-static bool equal_nocase(const char *a, const char *b)
+bool channels__query_has(const char *query, const char *name)
 {
-    while (*a != '\0' && channels__lower(*a) == channels__lower(*b)) {
-        a++;
-        b++;
-    }
-    return channels__lower(*a) == channels__lower(*b);
+    channels_request req = { .query = query };
+    if (query == NULL || strstr(query, name) == NULL) /* as good as always: cheap */
+        return false;
+    cJSON *params = channels_request_params(&req);
+    bool has = params == NULL || cJSON_GetObjectItemCaseSensitive(params, name) != NULL;
+    cJSON_Delete(params);
+    return has;
 }
 
 const char *channels_request_header(const channels_request *req, const char *name)
 {
     for (size_t i = 0; i < req->nheaders; i++) {
-        if (equal_nocase(req->headers[i].name, name))
+        if (channels__same(req->headers[i].name, name))
             return req->headers[i].value;
     }
     return NULL;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "wire/http.h"
 
 /* --- What hosts give ---------------------------------------------------------------------- */
@@ -24,9 +25,9 @@ static const char *header_fault(const channels_header *header)
         return "the name of a header is not made of the characters that may be in one";
     if (!value_sound(header->value))
         return "the value of a header holds a line break or another control character";
-    if (channels__http_same(header->name, "content-length") ||
-        channels__http_same(header->name, "connection") ||
-        channels__http_same(header->name, "transfer-encoding"))
+    if (channels__same(header->name, "content-length") ||
+        channels__same(header->name, "connection") ||
+        channels__same(header->name, "transfer-encoding"))
         return "content-length, connection and transfer-encoding are added by the library";
     return NULL;
 }

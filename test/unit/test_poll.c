@@ -263,6 +263,46 @@ static void other_streams(void **state)
     assert_true(channels_poll_port(&other) > 0);
 }
 
+/* The host has read the head, and of what followed it all but the end. */
+static void streams_with_a_request(void **state)
+{
+    static const channels_header headers[] = { { "host", "localhost" },
+                                               { "connection", "upgrade" },
+                                               { "upgrade", "websocket" },
+                                               { "sec-websocket-version", "13" },
+                                               { "sec-websocket-key",
+                                                 "dGhlIHNhbXBsZSBub25jZQ==" } };
+    const channels_request req = { .method = "GET",
+                                   .path = "/socket/websocket",
+                                   .query = "vsn=2.0.0",
+                                   .headers = headers,
+                                   .nheaders = sizeof headers / sizeof *headers };
+    net *n = *state;
+    int pair[2];
+    char bytes[256], *text = sim_quoted("[null,'1','phoenix','heartbeat',{}]");
+    size_t len = conn_frame_bytes(bytes, FIN | TEXT, text, strlen(text));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_int_equal(channels_poll_accept_from(&n->loop, pair[0], &req, bytes, len - 3), 0);
+    put(pair[1], bytes + len - 3, 3);
+    gets_text(n, pair[1], WELCOME);
+    gets_json(n, pair[1], "[null,'1','phoenix','phx_reply',{'status':'ok','response':{}}]");
+    free(text);
+    close(pair[1]);
+}
+
+static void all_addresses(void **state)
+{
+    net *n = *state;
+    channels_poll_listener all = { -1 }, named = n->listener;
+    assert_int_equal(channels_poll_listen(&n->loop, &all, NULL, 0, 0), 0);
+    n->listener = all;
+    int fd = dial(n);
+    n->listener = named;
+    put(fd, "GET / HTTP/1.0\r\n\r\n", 18);
+    gets_text(n, fd, "HTTP/1.1 404 Not Found\r\n");
+    close(fd);
+}
+
 static void out_of_descriptors(void **state)
 {
     net *n = *state;
@@ -314,6 +354,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(large_messages, start, stop),
         cmocka_unit_test_setup_teardown(other_threads_wake_it, start, stop),
         cmocka_unit_test_setup_teardown(other_streams, start, stop),
+        cmocka_unit_test_setup_teardown(streams_with_a_request, start, stop),
+        cmocka_unit_test_setup_teardown(all_addresses, start, stop),
         cmocka_unit_test_setup_teardown(out_of_descriptors, start, stop),
         cmocka_unit_test_setup_teardown(resets, start, stop),
     };

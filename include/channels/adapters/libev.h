@@ -29,8 +29,7 @@
 #define CHANNELS_EV_ACCEPTS 256     /* connections taken from a listener in one turn */
 
 typedef struct channels_ev_client {
-    ev_io io;
-    struct channels_ev *ev;
+    ev_io io; /* first: the watcher is the client; its data is the channels_ev */
     channels_conn *conn;
     struct channels_ev_client *next, **link; /* of ev->clients */
 } channels_ev_client;
@@ -54,9 +53,14 @@ typedef struct channels_ev {
     char *buffer;
 } channels_ev;
 
+static inline struct ev_loop *channels_ev__loop(const channels_ev_client *c)
+{
+    return ((channels_ev *)c->io.data)->loop;
+}
+
 static inline void channels_ev__client_free(channels_ev_client *c)
 {
-    ev_io_stop(c->ev->loop, &c->io);
+    ev_io_stop(channels_ev__loop(c), &c->io);
     channels_conn_free(c->conn);
     close(c->io.fd);
     *c->link = c->next;
@@ -69,10 +73,10 @@ static inline void channels_ev__watch(channels_ev_client *c, int events)
 {
     if ((c->io.events & (EV_READ | EV_WRITE)) == events && (events == 0 || ev_is_active(&c->io)))
         return;
-    ev_io_stop(c->ev->loop, &c->io);
+    ev_io_stop(channels_ev__loop(c), &c->io);
     ev_io_set(&c->io, c->io.fd, events);
     if (events != 0)
-        ev_io_start(c->ev->loop, &c->io);
+        ev_io_start(channels_ev__loop(c), &c->io);
 }
 
 /* Writes what the kernel takes, then watches for what is left to do. May free the client. */
@@ -90,45 +94,60 @@ static inline void channels_ev__flush(channels_ev_client *c)
 
 static inline void channels_ev__on_client(struct ev_loop *loop, ev_io *io, int revents)
 {
-    channels_ev_client *c = (channels_ev_client *)io->data;
+    channels_ev_client *c = (channels_ev_client *)io;
+    char *buffer = ((channels_ev *)io->data)->buffer;
     (void)loop;
     if ((revents & EV_READ) != 0) {
-        ssize_t n = read(io->fd, c->ev->buffer, CHANNELS_EV_READ_SIZE);
+        ssize_t n = read(io->fd, buffer, CHANNELS_EV_READ_SIZE);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             channels_ev__client_free(c);
             return;
         }
         if (n > 0) /* an error shows in channels_conn_want() */
-            channels_conn_feed(c->conn, c->ev->buffer, (size_t)n);
+            channels_conn_feed(c->conn, buffer, (size_t)n);
     }
     channels_ev__flush(c);
 }
 
-/* Takes over the accepted or otherwise connected stream `fd`. 0 or a negative errno; `fd` is then
- * still the caller's. */
-static inline int channels_ev_accept(channels_ev *ev, int fd)
+static inline void channels_ev__watch_client(channels_ev *ev, channels_ev_client *c, int fd)
 {
-    char peer[CHANNELS_TCP_PEER_SIZE];
-    channels_ev_client *c = (channels_ev_client *)calloc(1, sizeof *c);
-    int err = channels_tcp__prepare(fd);
-    if (c == NULL || err != 0) {
-        free(c);
-        return c == NULL ? -ENOMEM : err;
-    }
-    if (channels_conn_new(ev->ep, channels_tcp__peer(fd, peer), c, &c->conn) != CHANNELS_OK) {
-        free(c);
-        return -ENOMEM;
-    }
-    c->ev = ev;
     c->link = &ev->clients;
     c->next = ev->clients;
     if (c->next != NULL)
         c->next->link = &c->next;
     ev->clients = c;
     ev_io_init(&c->io, channels_ev__on_client, fd, EV_READ);
-    c->io.data = c;
+    c->io.data = ev;
     ev_io_start(ev->loop, &c->io);
+}
+
+/* Takes over the connected stream `fd`, on which the host has read the request `req` and has not
+ * answered: channels_conn_new_from() says what `rest` is. 0 or a negative errno; `fd` is then still
+ * the caller's. */
+static inline int channels_ev_accept_from(channels_ev *ev, int fd, const channels_request *req,
+                                          const void *rest, size_t len)
+{
+    char peer[CHANNELS_TCP_PEER_SIZE];
+    int err = channels_tcp__prepare(fd);
+    if (err != 0)
+        return err;
+    channels_ev_client *c = (channels_ev_client *)calloc(1, sizeof *c);
+    if (c == NULL)
+        return -ENOMEM;
+    err = req != NULL ? channels_conn_new_from(ev->ep, req, rest, len, c, &c->conn)
+                      : channels_conn_new(ev->ep, channels_tcp__peer(fd, peer), c, &c->conn);
+    if (err != CHANNELS_OK) {
+        free(c);
+        return err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;
+    }
+    channels_ev__watch_client(ev, c, fd);
     return 0;
+}
+
+/* Takes over the accepted or otherwise connected stream `fd`. Likewise. */
+static inline int channels_ev_accept(channels_ev *ev, int fd)
+{
+    return channels_ev_accept_from(ev, fd, NULL, NULL, 0);
 }
 
 static inline void channels_ev__on_retry(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -119,26 +119,34 @@ static inline void channels_poll__on_client(channels_poll *p, size_t at)
     channels_poll__flush(p, c);
 }
 
-/* Takes over the accepted or otherwise connected stream `fd`. 0 or a negative errno; `fd` is then
- * still the caller's. */
-static inline int channels_poll_accept(channels_poll *p, int fd)
+/* Takes over the connected stream `fd`, on which the host has read the request `req` and has not
+ * answered: channels_conn_new_from() says what `rest` is. 0 or a negative errno; `fd` is then still
+ * the caller's. */
+static inline int channels_poll_accept_from(channels_poll *p, int fd, const channels_request *req,
+                                            const void *rest, size_t len)
 {
     char peer[CHANNELS_TCP_PEER_SIZE];
     channels_conn *conn = NULL;
-    channels_poll_client *c;
     int err = channels_tcp__prepare(fd);
     if (err != 0)
         return err;
-    c = (channels_poll_client *)malloc(sizeof *c);
-    if (c != NULL &&
-        channels_conn_new(p->ep, channels_tcp__peer(fd, peer), c, &conn) == CHANNELS_OK) {
-        c->at = p->count;
-        if (channels_poll__add(p, fd, conn) == 0)
-            return 0;
-    }
+    channels_poll_client *c = (channels_poll_client *)malloc(sizeof *c);
+    if (c == NULL)
+        return -ENOMEM;
+    err = req != NULL ? channels_conn_new_from(p->ep, req, rest, len, c, &conn)
+                      : channels_conn_new(p->ep, channels_tcp__peer(fd, peer), c, &conn);
+    c->at = p->count;
+    if (err == CHANNELS_OK && channels_poll__add(p, fd, conn) == 0)
+        return 0;
     channels_conn_free(conn);
     free(c);
-    return -ENOMEM;
+    return err == CHANNELS_OK || err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;
+}
+
+/* Takes over the accepted or otherwise connected stream `fd`. Likewise. */
+static inline int channels_poll_accept(channels_poll *p, int fd)
+{
+    return channels_poll_accept_from(p, fd, NULL, NULL, 0);
 }
 
 static inline void channels_poll__on_listener(channels_poll *p, int listener)

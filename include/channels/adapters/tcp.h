@@ -48,9 +48,11 @@ static inline const char *channels_tcp__peer(int fd, char dst[CHANNELS_TCP_PEER_
 
 static inline int channels_tcp__listen_on(const struct addrinfo *ai, int backlog)
 {
-    int on = 1, fd = socket(ai->ai_family, ai->ai_socktype, ai->ai_protocol);
+    int on = 1, off = 0, fd = socket(ai->ai_family, ai->ai_socktype, ai->ai_protocol);
     if (fd < 0)
         return -errno;
+    if (ai->ai_family == AF_INET6) /* "all addresses" are those of IPv4 too */
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
         bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
@@ -62,21 +64,33 @@ static inline int channels_tcp__listen_on(const struct addrinfo *ai, int backlog
     return fd;
 }
 
-/* A listening socket, or a negative errno. The first address of `host` that works. */
-static inline int channels_tcp__listen(const char *host, int port, int backlog)
+static inline int channels_tcp__listen_family(int family, const char *host, int port, int backlog)
 {
-    struct addrinfo hints, *list, *ai;
+    struct addrinfo hints, *list;
     char service[16];
     int fd = -EADDRNOTAVAIL;
     memset(&hints, 0, sizeof hints);
+    hints.ai_family = family;
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_PASSIVE;
     snprintf(service, sizeof service, "%d", port);
     if (getaddrinfo(host, service, &hints, &list) != 0)
         return -EADDRNOTAVAIL;
-    for (ai = list; ai != NULL && fd < 0; ai = ai->ai_next)
+    for (const struct addrinfo *ai = list; ai != NULL && fd < 0; ai = ai->ai_next)
         fd = channels_tcp__listen_on(ai, backlog);
     freeaddrinfo(list);
+    return fd;
+}
+
+/* A listening socket, or a negative errno: on the first address of `host` that works; NULL: on all
+ * of this machine. */
+static inline int channels_tcp__listen(const char *host, int port, int backlog)
+{
+    int fd = -EADDRNOTAVAIL;
+    if (host == NULL)
+        fd = channels_tcp__listen_family(AF_INET6, NULL, port, backlog);
+    if (fd < 0)
+        fd = channels_tcp__listen_family(host != NULL ? AF_UNSPEC : AF_INET, host, port, backlog);
     return fd;
 }
 

@@ -1,0 +1,277 @@
+/* connect.c - how a client gets in: what is checked, what connect() says, now or later.
+ * Phoenix lib/phoenix/socket.ex (connect), lib/phoenix/transports/websocket.ex. */
+#include "core/core.h"
+#include "wire/origin.h"
+#include "wire/query.h"
+#include "wire/response.h"
+
+static const channels_header json_type = { "content-type", "application/json; charset=utf-8" };
+#define BAD_REQUEST "{\"errors\":{\"detail\":\"Bad Request\"}}"
+#define SERVER_ERROR "{\"errors\":{\"detail\":\"Internal Server Error\"}}"
+
+const channels_response channels__forbidden = { .status = 403 };
+const channels_response channels__bad_request = { 400, &json_type, 1, BAD_REQUEST,
+                                                  sizeof BAD_REQUEST - 1 };
+const channels_response channels__server_error = { 500, &json_type, 1, SERVER_ERROR,
+                                                   sizeof SERVER_ERROR - 1 };
+
+void channels__connect_forget(channels_socket *s)
+{
+    if (s->slot != 0)
+        channels__ref_free(&s->ep->refs, s->slot);
+    s->slot = 0;
+}
+
+static void refuse(channels_socket *s, const channels_response *r)
+{
+    s->transport->refuse(s->carrier, r);
+}
+
+/* --- At once ------------------------------------------------------------------------------ */
+
+/* The last vsn parameter; anything that is too long to be a version, or no string, is none that is
+ * served. */
+static const channels__serializer *negotiate(const channels_request *req)
+{
+    char vsn[64];
+    int n = channels_request_param(req, "vsn", vsn, sizeof vsn);
+    if (n >= (int)sizeof vsn || (n < 0 && channels__query_has(req->query, "vsn")))
+        return NULL;
+    return channels__serializer_for(n >= 0 ? vsn : NULL);
+}
+
+static int check(channels__mount *m, const channels_request *req, channels_socket *s)
+{
+    channels_endpoint *ep = m->ep;
+    if (!channels__origin_allowed(m->options.check_origin, ep->config.host, m->options.origins,
+                                  req)) {
+        channels__log(ep, CHANNELS_LOG_ERROR,
+                      "refused a connection to %s from the origin %s: if that is a page of yours, "
+                      "set config.host or the mount's check_origin", m->path,
+                      channels_request_header(req, "origin"));
+        refuse(s, &channels__forbidden);
+    } else if (!channels__query_valid(req->query)) {
+        refuse(s, &channels__bad_request);
+    } else if ((s->serializer = negotiate(req)) == NULL) {
+        channels__log(ep, CHANNELS_LOG_WARNING,
+                      "refused a connection to %s: no serializer for the version it asks for",
+                      m->path);
+        refuse(s, &channels__forbidden);
+    } else {
+        return CHANNELS_OK;
+    }
+    return CHANNELS_REFUSE;
+}
+
+/* What connect() said, made consistent: it may have answered by channels_refuse(), which shows as
+ * the state. */
+static int connect_result(channels_socket *s, int r)
+{
+    if (s->state != CHANNELS__CONNECTING)
+        return CHANNELS_REFUSE;
+    if (r == CHANNELS_REFUSE) {
+        refuse(s, &channels__forbidden);
+    } else if (r < 0 || (r == CHANNELS_LATER) != (s->slot != 0) ||
+               (r != CHANNELS_OK && r != CHANNELS_LATER)) {
+        channels__log(s->ep, CHANNELS_LOG_ERROR, "connect() of %s failed: it returned %d%s",
+                      s->mount->path, r,
+                      r == CHANNELS_LATER ? " without channels_connect_later()" : "");
+        refuse(s, &channels__server_error);
+    } else {
+        return r;
+    }
+    return CHANNELS_REFUSE;
+}
+
+static int connect_socket(channels__mount *m, const channels_request *req, channels_socket *s)
+{
+    if (check(m, req, s) != CHANNELS_OK)
+        return CHANNELS_REFUSE;
+    s->state = CHANNELS__CONNECTING;
+    int r = CHANNELS_OK;
+    if (m->handler->connect != NULL)
+        r = m->handler->connect(s, req, m->user);
+    r = connect_result(s, r);
+    if (r == CHANNELS_REFUSE)
+        s->state = CHANNELS__GONE;
+    else
+        s->state = r == CHANNELS_LATER ? CHANNELS__WAITING : CHANNELS__OPEN;
+    return r;
+}
+
+int channels__socket_open(channels__mount *m, const channels_request *req,
+                          const channels_transport *transport, void *carrier,
+                          channels_socket **result)
+{
+    channels_endpoint *ep = m->ep;
+    channels_socket *s = channels__zalloc(&ep->mem, sizeof *s + m->handler->assigns_size);
+    *result = NULL;
+    if (s == NULL)
+        return CHANNELS_ERR_NOMEM;
+    s->ep = ep;
+    s->mount = m;
+    s->transport = transport;
+    s->carrier = carrier;
+    channels__list_init(&s->doomed);
+    channels__list_append(&ep->sockets, &s->link);
+    int r = connect_socket(m, req, s);
+    if (r == CHANNELS_REFUSE) { /* a callback may still hold it: freed when the call returns */
+        s->closed = true;
+        channels__list_append(&ep->grave, &s->doomed);
+        return r;
+    }
+    *result = s;
+    return r;
+}
+
+int channels_socket_open(channels_endpoint *ep, const channels_request *req,
+                         const channels_transport *transport, void *carrier,
+                         channels_socket **s)
+{
+    *s = NULL;
+    if (!channels__enter_outermost(ep, "channels_socket_open"))
+        return CHANNELS_ERR_MISUSE;
+    channels__mount *m = channels__mount_find(ep, req->path, transport->name);
+    int err = CHANNELS_ERR_CLOSED;
+    if (m != NULL)
+        err = channels__socket_open(m, req, transport, carrier, s);
+    channels__leave(ep);
+    return err;
+}
+
+bool channels__response_ok(channels_endpoint *ep, const char *call, const channels_response *r)
+{
+    const char *fault = channels__response_fault(r);
+    if (fault != NULL)
+        channels__log(ep, CHANNELS_LOG_ERROR, "%s: the response cannot be sent: %s", call, fault);
+    return fault == NULL;
+}
+
+static int refuse_with(channels_socket *s, const channels_response *r)
+{
+    if (s->state != CHANNELS__CONNECTING) {
+        channels__log(s->ep, CHANNELS_LOG_ERROR, "channels_refuse: only in connect(), and once");
+        return CHANNELS_ERR_INVALID;
+    }
+    if (!channels__response_ok(s->ep, "channels_refuse", r))
+        return CHANNELS_ERR_INVALID;
+    s->state = CHANNELS__GONE;
+    channels__connect_forget(s);
+    refuse(s, r);
+    return CHANNELS_REFUSE;
+}
+
+int channels_refuse(channels_socket *s, const channels_response *r)
+{
+    channels_endpoint *ep = s->ep;
+    if (!channels__enter(ep, "channels_refuse"))
+        return CHANNELS_ERR_MISUSE;
+    int err = refuse_with(s, r);
+    channels__leave(ep);
+    return err;
+}
+
+/* --- Later -------------------------------------------------------------------------------- */
+
+static int connect_later(channels_socket *s, channels_ref *ref)
+{
+    channels_endpoint *ep = s->ep;
+    if (s->state != CHANNELS__CONNECTING || s->slot != 0) {
+        channels__log(ep, CHANNELS_LOG_ERROR,
+                      "channels_connect_later: only in connect(), and once");
+        return CHANNELS_ERR_INVALID;
+    }
+    s->slot = channels__ref_new(&ep->refs, CHANNELS__REF_CONNECT);
+    if (s->slot == 0)
+        return CHANNELS_ERR_NOMEM;
+    ep->refs.slots[s->slot - 1].of.socket = s;
+    *ref = channels__ref_of(&ep->refs, s->slot);
+    return CHANNELS_OK;
+}
+
+int channels_connect_later(channels_socket *s, channels_ref *ref)
+{
+    channels_endpoint *ep = s->ep;
+    ref->id = 0;
+    if (!channels__enter(ep, "channels_connect_later"))
+        return CHANNELS_ERR_MISUSE;
+    int err = connect_later(s, ref);
+    channels__leave(ep);
+    return err;
+}
+
+static channels_socket *pending_connect(channels_endpoint *ep, channels_ref ref)
+{
+    channels__slot *slot = channels__ref_find(&ep->refs, ref);
+    return slot != NULL && slot->kind == CHANNELS__REF_CONNECT ? slot->of.socket : NULL;
+}
+
+channels_socket *channels_ref_socket(channels_endpoint *ep, channels_ref ref)
+{
+    return channels__on_thread(ep) ? pending_connect(ep, ref) : NULL;
+}
+
+int channels_accept(channels_endpoint *ep, channels_ref ref)
+{
+    if (!channels__enter(ep, "channels_accept"))
+        return CHANNELS_ERR_MISUSE;
+    channels_socket *s = pending_connect(ep, ref);
+    int err = s == NULL ? CHANNELS_ERR_CLOSED : CHANNELS_OK;
+    if (s != NULL && s->state != CHANNELS__WAITING) {
+        channels__log(ep, CHANNELS_LOG_ERROR, "channels_accept: connect() has not returned yet");
+        err = CHANNELS_ERR_INVALID;
+    } else if (s != NULL) {
+        channels__connect_forget(s);
+        s->state = CHANNELS__OPEN;
+        s->transport->accept(s->carrier);
+    }
+    channels__leave(ep);
+    return err;
+}
+
+/* Refuses a connect that waits. */
+int channels__socket_respond(channels_socket *s, const channels_response *r)
+{
+    if (s->state != CHANNELS__WAITING) {
+        channels__log(s->ep, CHANNELS_LOG_ERROR, "channels_respond: connect() has not returned yet");
+        return CHANNELS_ERR_INVALID;
+    }
+    if (!channels__response_ok(s->ep, "channels_respond", r))
+        return CHANNELS_ERR_INVALID;
+    channels__socket_doom(s, CHANNELS_REFUSED, 0);
+    refuse(s, r);
+    return CHANNELS_OK;
+}
+
+static int set_id(channels_socket *s, const char *id)
+{
+    channels_endpoint *ep = s->ep;
+    if (s->state > CHANNELS__WAITING) {
+        channels__log(ep, CHANNELS_LOG_ERROR, "channels_socket_set_id: only while connecting");
+        return CHANNELS_ERR_INVALID;
+    }
+    if (!channels__name_ok(ep, "channels_socket_set_id", "id", id))
+        return CHANNELS_ERR_INVALID;
+    channels__topic *topic = channels__topic_get(&ep->topics, channels__str_z(id));
+    if (topic == NULL)
+        return CHANNELS_ERR_NOMEM;
+    channels__subscriber *sub = channels__subscriber_new(ep, topic, CHANNELS__SUB_SOCKET);
+    channels__topic_put(&ep->topics, topic);
+    if (sub == NULL)
+        return CHANNELS_ERR_NOMEM;
+    sub->to.socket = s;
+    if (s->id != NULL)
+        channels__subscriber_end(ep, s->id);
+    s->id = sub;
+    return CHANNELS_OK;
+}
+
+int channels_socket_set_id(channels_socket *s, const char *id)
+{
+    channels_endpoint *ep = s->ep;
+    if (!channels__enter(ep, "channels_socket_set_id"))
+        return CHANNELS_ERR_MISUSE;
+    int err = set_id(s, id);
+    channels__leave(ep);
+    return err;
+}
