@@ -88,14 +88,18 @@ static int connect_socket(channels__mount *m, const channels_request *req, chann
     if (check(m, req, s) != CHANNELS_OK)
         return CHANNELS_REFUSE;
     s->state = CHANNELS__CONNECTING;
-    int r = CHANNELS_OK;
+    int said = CHANNELS_OK;
     if (m->handler->connect != NULL)
-        r = m->handler->connect(s, req, m->user);
-    r = connect_result(s, r);
-    if (r == CHANNELS_REFUSE)
-        s->state = CHANNELS__GONE;
-    else
+        said = m->handler->connect(s, req, m->user);
+    bool refused = s->state != CHANNELS__CONNECTING;
+    int r = connect_result(s, said);
+    if (r != CHANNELS_REFUSE) {
         s->state = r == CHANNELS_LATER ? CHANNELS__WAITING : CHANNELS__OPEN;
+        return r;
+    }
+    s->state = CHANNELS__GONE;
+    if ((said == CHANNELS_OK || said == CHANNELS_LATER) && m->handler->disconnect != NULL)
+        m->handler->disconnect(s, refused ? CHANNELS_REFUSED : CHANNELS_FAILED, m->user);
     return r;
 }
 

@@ -261,7 +261,8 @@ typedef struct channels__hand {
     channels_buf *join_reply;  /* encoded by channels_reply() in join() */
     channels_kind reply_kind;
     bool reply_ok; /* its status */
-    bool later;    /* a ref was taken in join() */
+    bool later;    /* a ref was taken in join(), */
+    bool admitted; /* which returned CHANNELS_OK or CHANNELS_LATER */
 } channels__hand;
 
 struct channels_endpoint {

@@ -106,7 +106,9 @@ static int complete_reply(channels_channel *ch, channels__hand *hand, int r)
 
 static int run_join(channels_channel *ch, channels__hand *hand)
 {
-    int r = join_result(ch, hand, channels__channel_call(ch, ch->route->handler->join, hand));
+    int r = channels__channel_call(ch, ch->route->handler->join, hand);
+    hand->admitted = r == CHANNELS_OK || r == CHANNELS_LATER;
+    r = join_result(ch, hand, r);
     if (r == CHANNELS_OK || r == CHANNELS_REFUSE)
         r = complete_reply(ch, hand, r);
     if (r == CHANNELS_OK && !channels__topic_add(ch->socket->ep, ch->topic, ch))
@@ -135,7 +137,10 @@ static void join_with(channels_socket *s, const channels_route *route, channels_
     if (r == CHANNELS_LATER) {
         ch->state = CHANNELS__PENDING;
     } else {
-        channels__channel_discard(ch);
+        if (hand.admitted) /* but that came to nothing: it has its terminate() all the same */
+            channels__channel_end(ch, CHANNELS_FAILED);
+        else
+            channels__channel_discard(ch);
         if (r == CHANNELS_REFUSE) {
             join_reply(ch, hand.join_reply, hand.reply_kind);
         } else {

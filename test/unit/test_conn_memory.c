@@ -1,5 +1,6 @@
-/* test_conn_memory.c - connections while memory runs out: each allocation of a session fails, once
- * and from then on. Nothing is lost, nobody crashes, and the endpoint goes on serving others. */
+/* test_conn_memory.c - what connections cost, and what happens while memory runs out: each
+ * allocation of a session fails, once and from then on. Nothing is lost, nobody crashes, and the
+ * endpoint goes on serving others. */
 #include "unit/conn_case.h"
 
 /* --- Sessions, in which anything may fail ------------------------------------------------- */
@@ -174,9 +175,37 @@ static void in_taken_over_streams(void **state)
     each_fails(taken_over);
 }
 
+/* channels(7) promises this much: all that the library keeps of a client that is joined to one topic
+ * and says nothing, besides the assigns. What malloc() adds is not in it. */
+static void an_idle_client_is_small(void **state)
+{
+    enum { CLIENTS = 1000, PROMISED = 400 };
+    conn_case *t = calloc(1, sizeof *t);
+    conn_client *clients = calloc(CLIENTS, sizeof *clients);
+    (void)state;
+    assert_int_equal(conn_case_begin(t, NULL, NULL), CHANNELS_OK);
+    size_t before = t->host.memory.bytes;
+    for (size_t i = 0; i < CLIENTS; i++) {
+        conn_open(&clients[i], t);
+        conn_upgrade(&clients[i]);
+        conn_text(&clients[i], "['1','1','room:a','phx_join',{}]");
+        conn_flush(&clients[i]);
+    }
+    size_t each = (t->host.memory.bytes - before) / CLIENTS -
+                  probe_handler.assigns_size - probe_handler.routes->handler->assigns_size;
+    printf("# %zu bytes for an idle client\n", each);
+    assert_true(each <= PROMISED);
+    for (size_t i = 0; i < CLIENTS; i++)
+        conn_close(&clients[i]);
+    assert_int_equal(conn_case_end(t), 0);
+    free(clients);
+    free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_idle_client_is_small),
         cmocka_unit_test(in_requests),
         cmocka_unit_test(in_sockets),
         cmocka_unit_test(in_taken_over_streams),
