@@ -1,0 +1,227 @@
+/* test_core_limits.c - each limit of a client, crossed, and its neighbours unharmed. */
+#include "unit/core_case.h"
+
+static void restart(core_case *t, const channels_mount_options *options)
+{
+    core_case_restart(t, NULL, options);
+    sim_connect(&t->b, &t->host, V2);
+    join(&t->b, "room:b", "1");
+}
+
+static void unharmed(core_case *t)
+{
+    assert_int_equal(t->b.closed, 0);
+    say(&t->b, "['1','9','room:b','x',{}]");
+    hear(&t->b, "['1','9','room:b','phx_reply',{'status':'ok','response':{}}]");
+}
+
+/* --- Channels ----------------------------------------------------------------------------- */
+
+static void max_channels(void **state)
+{
+    static const channels_mount_options two = { .max_channels = 2 };
+    core_case *t = *state;
+    restart(t, &two);
+    sim_connect(&t->a, &t->host, V2);
+    join(&t->a, "room:1", "1");
+    join(&t->a, "room:2", "2");
+    say(&t->a, "['3','3','room:3','phx_join',{}]");
+    hear(&t->a, "['3','3','room:3','phx_reply',"
+                "{'status':'error','response':{'reason':'too many channels joined'}}]");
+    logged(t, "may not join more than 2 channels");
+    say(&t->a, "['3','3','nope','phx_join',{}]"); /* there is no route for it in the first place */
+    hear(&t->a, "[null,'3','nope','phx_reply',"
+                "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    join(&t->a, "room:2", "4"); /* again: does not count twice */
+    hear(&t->a, "['2','2','room:2','phx_close',{}]");
+    say(&t->a, "['1','5','room:1','phx_leave',{}]");
+    hear(&t->a, "['1','5','room:1','phx_reply',{'status':'ok','response':{}}]");
+    hear(&t->a, "['1','1','room:1','phx_close',{}]");
+    join(&t->a, "room:3", "6");
+    unharmed(t);
+}
+
+static void hundred_channels(void **state)
+{
+    core_case *t = *state;
+    char topic[16];
+    sim_connect(&t->a, &t->host, V2);
+    for (int i = 0; i < 100; i++) {
+        snprintf(topic, sizeof topic, "room:%d", i);
+        join(&t->a, topic, "1");
+    }
+    say(&t->a, "['3','3','room:x','phx_join',{}]");
+    hear(&t->a, "['3','3','room:x','phx_reply',"
+                "{'status':'error','response':{'reason':'too many channels joined'}}]");
+}
+
+/* --- Bytes that wait ---------------------------------------------------------------------- */
+
+static channels_payload large(size_t n)
+{
+    static char text[8000];
+    snprintf(text, sizeof text, "{\"x\":\"%0*d\"}", (int)n, 0);
+    return channels_json(text);
+}
+
+static void max_queued(void **state)
+{
+    static const channels_mount_options little = { .max_queued = 2000 };
+    core_case *t = *state;
+    restart(t, &little);
+    sim_connect(&t->a, &t->host, V2);
+    join(&t->a, "room:a", "1");
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(5000)); /* one is always taken */
+    assert_int_equal(t->a.closed, 0);
+    assert_non_null(sim_hear(&t->a));
+    for (int i = 0; i < 10; i++) { /* and who reads is never closed */
+        channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(900));
+        channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(900));
+        assert_non_null(sim_hear(&t->a));
+        assert_non_null(sim_hear(&t->a));
+    }
+    assert_int_equal(t->a.closed, 0);
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(1900));
+    t->probe.trace[0] = '\0';
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(100));
+    assert_int_equal(t->a.closed, 1);
+    assert_int_equal(t->a.code, 1008);
+    assert_int_equal(t->a.waiting, 1);
+    logged(t, "reads too slowly");
+    traced(t, "terminate room:a closed;disconnect closed;");
+    unharmed(t);
+}
+
+static int push_much(channels_channel *ch, const channels_msg *msg, probe *p)
+{
+    (void)msg;
+    channels_push(ch, "e", large(1500));
+    p->err = channels_push(ch, "e", large(1500));
+    return p->err;
+}
+
+/* The channel ends as its client does, whatever its callback made of the error. */
+static void max_queued_in_a_callback(void **state)
+{
+    static const channels_mount_options little = { .max_queued = 2000 };
+    core_case *t = *state;
+    restart(t, &little);
+    sim_connect(&t->a, &t->host, V2);
+    join(&t->a, "room:a", "1");
+    t->probe.trace[0] = '\0';
+    t->probe.handle_in = push_much;
+    say(&t->a, "['1','2','room:a','x',{}]");
+    assert_int_equal(t->probe.err, CHANNELS_ERR_LIMIT);
+    assert_int_equal(t->a.code, 1008);
+    traced(t, "in room:a x {};terminate room:a closed;disconnect closed;");
+    t->probe.handle_in = NULL;
+    unharmed(t);
+}
+
+static void transport_fails(void **state)
+{
+    core_case *t = *state;
+    restart(t, NULL);
+    sim_connect(&t->a, &t->host, V2);
+    join(&t->a, "room:a", "1");
+    t->probe.trace[0] = '\0';
+    t->a.broken = CHANNELS_ERR_NOMEM;
+    assert_int_equal(channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty()),
+                     CHANNELS_OK);
+    assert_int_equal(t->a.code, 1011);
+    traced(t, "terminate room:a closed;disconnect closed;");
+    unharmed(t);
+}
+
+/* --- Nesting ------------------------------------------------------------------------------ */
+
+static int say_nested(sim_client *c, unsigned depth)
+{
+    static char text[3000];
+    char *at = text + sprintf(text, "['1','2','room:a','echo',");
+    for (unsigned i = 0; i < depth; i++)
+        *at++ = '[';
+    for (unsigned i = 0; i < depth; i++)
+        *at++ = ']';
+    strcpy(at, "]");
+    return sim_say(c, text);
+}
+
+static void max_nesting(void **state)
+{
+    static const channels_mount_options flat = { .max_nesting = 3 };
+    core_case *t = *state;
+    restart(t, &flat);
+    sim_connect(&t->a, &t->host, V2);
+    join(&t->a, "room:a", "1");
+    assert_int_equal(say_nested(&t->a, 3), CHANNELS_OK);
+    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':[[[]]]}]");
+    assert_int_equal(say_nested(&t->a, 4), CHANNELS_ERR_PROTOCOL);
+    assert_int_equal(t->a.code, 1011);
+    unharmed(t);
+}
+
+static int tree_of(channels_channel *ch, const channels_msg *msg, probe *p)
+{
+    p->err = channels_msg_json(msg) != NULL;
+    return channels_reply(ch, "ok", channels_empty());
+}
+
+static void thousand_levels(void **state)
+{
+    core_case *t = *state;
+    restart(t, NULL);
+    sim_connect(&t->a, &t->host, V2);
+    join(&t->a, "room:a", "1");
+    t->probe.handle_in = tree_of;
+    assert_int_equal(say_nested(&t->a, 1000), CHANNELS_OK);
+    assert_true(t->probe.err); /* cJSON can open what passes */
+    assert_int_equal(say_nested(&t->a, 1001), CHANNELS_ERR_PROTOCOL);
+    assert_int_equal(t->a.code, 1011);
+}
+
+/* --- Refs --------------------------------------------------------------------------------- */
+
+static int take_two(channels_channel *ch, const channels_msg *msg, probe *p)
+{
+    channels_ref second;
+    (void)msg;
+    p->err = channels_later(ch, &p->ref);
+    probe_note(p, "second %d;", channels_later(ch, &second));
+    return CHANNELS_OK;
+}
+
+static void max_deferred(void **state)
+{
+    static const channels_mount_options one = { .max_deferred = 1 };
+    core_case *t = *state;
+    restart(t, &one);
+    sim_connect(&t->a, &t->host, V2);
+    join(&t->a, "room:a", "1");
+    t->probe.handle_in = take_two;
+    for (int i = 0; i < 3; i++) {
+        t->probe.trace[0] = '\0';
+        say(&t->a, "['1','2','room:a','x',{}]");
+        assert_int_equal(t->probe.err, CHANNELS_OK);
+        traced(t, "in room:a x {};second -5;");
+        channels_ref_drop(t->host.ep, t->probe.ref);
+    }
+    assert_int_equal(t->a.closed, 0);
+    t->probe.handle_in = NULL;
+    unharmed(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(max_channels),
+        CORE_TEST(hundred_channels),
+        CORE_TEST(max_queued),
+        CORE_TEST(max_queued_in_a_callback),
+        CORE_TEST(transport_fails),
+        CORE_TEST(max_nesting),
+        CORE_TEST(thousand_levels),
+        CORE_TEST(max_deferred),
+    };
+    return cmocka_run_group_tests_name("core_limits", tests, NULL, NULL);
+}

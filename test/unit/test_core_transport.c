@@ -1,0 +1,172 @@
+/* test_core_transport.c - what a transport of the host's is asked for: frames once for a broadcast,
+ * bytes shared and not copied, and an end told once. */
+#include "unit/core_case.h"
+
+#define MANY 40
+
+/* A client that keeps the last buf it was given, and counts. */
+typedef struct carrier {
+    channels_socket *socket;
+    const channels_buf *last;
+    size_t bytes;
+    unsigned messages, closed;
+} carrier;
+
+static unsigned framed;       /* how often frames were asked for */
+static bool frames_fail;      /* now they cannot be made */
+
+static channels_buf *frame(channels_endpoint *ep, channels_buf *msg, channels_kind kind)
+{
+    (void)ep, (void)kind;
+    framed++;
+    if (!frames_fail)
+        return msg;
+    channels_buf_unref(msg);
+    return NULL;
+}
+
+static int take(void *self, channels_buf *wire, channels_kind kind)
+{
+    carrier *c = self;
+    size_t len;
+    (void)kind;
+    channels_buf_data(wire, &len);
+    c->last = wire;
+    c->bytes += len;
+    c->messages++;
+    return 0;
+}
+
+static void end(void *self, int code)
+{
+    carrier *c = self;
+    (void)code;
+    c->closed++;
+}
+
+static const channels_transport transports[] = {
+    { .name = "websocket", .frame = frame, .send = take, .close = end },
+    { .name = "websocket", .frame = frame, .send = take, .close = end },
+    { .name = "websocket", .send = take, .close = end },
+};
+
+static void open_and_join(core_case *t, carrier *c, const channels_transport *transport,
+                          const char *query)
+{
+    channels_request req = { .method = "GET", .path = "/socket/websocket", .query = query };
+    channels_payload join =
+        query[0] == '\0'
+            ? json("{'topic':'room:a','event':'phx_join','payload':{},'ref':'1','join_ref':'1'}")
+            : json("['1','1','room:a','phx_join',{}]");
+    *c = (carrier){ 0 };
+    assert_int_equal(channels_socket_open(t->host.ep, &req, transport, c, &c->socket), CHANNELS_OK);
+    assert_int_equal(channels_socket_receive(c->socket, join), CHANNELS_OK);
+    assert_int_equal(c->messages, 1);
+    channels_socket_sent(c->socket, c->bytes);
+}
+
+static void close_all(carrier *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        channels_socket_closed(all[i].socket);
+}
+
+static void frames_once(void **state)
+{
+    core_case *t = *state;
+    carrier all[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        open_and_join(t, &all[i], &transports[0], "vsn=2.0.0");
+    framed = 0;
+    size_t blocks = t->host.memory.blocks;
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty());
+    assert_int_equal(framed, 1);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(all[i].messages, 2);
+        assert_true(all[i].last == all[0].last);
+    }
+    assert_int_equal(t->host.memory.blocks, blocks); /* nobody has kept a reference */
+    close_all(all, MANY);
+}
+
+/* More kinds of wires than are remembered at once: all get what is theirs. */
+static void many_kinds_of_wires(void **state)
+{
+    core_case *t = *state;
+    carrier all[24];
+    for (size_t i = 0; i < 24; i++)
+        open_and_join(t, &all[i], &transports[i % 3], i / 3 % 2 == 0 ? "vsn=2.0.0" : "");
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty());
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_binary("x", 1));
+    for (size_t i = 0; i < 24; i++)
+        assert_int_equal(all[i].messages, i / 3 % 2 == 0 ? 3 : 2); /* no bytes for V1 */
+    close_all(all, 24);
+}
+
+static void frames_cannot_be_made(void **state)
+{
+    core_case *t = *state;
+    carrier all[2];
+    open_and_join(t, &all[0], &transports[0], "vsn=2.0.0");
+    open_and_join(t, &all[1], &transports[0], "vsn=2.0.0");
+    frames_fail = true;
+    assert_int_equal(channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty()),
+                     CHANNELS_ERR_NOMEM);
+    frames_fail = false;
+    assert_int_equal(all[0].messages + all[1].messages, 2); /* nobody got it, nobody was closed */
+    assert_int_equal(all[0].closed + all[1].closed, 0);
+    close_all(all, 2);
+}
+
+static void counts_what_has_left(void **state)
+{
+    core_case *t = *state;
+    carrier c;
+    open_and_join(t, &c, &transports[0], "vsn=2.0.0");
+    channels_socket_sent(c.socket, 1000000); /* more than there was: as much as there was */
+    for (int i = 0; i < 3; i++) {
+        char text[600000];
+        snprintf(text, sizeof text, "{\"x\":\"%0*d\"}", (int)sizeof text - 100, 0);
+        c.bytes = 0;
+        channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_json(text));
+        channels_socket_sent(c.socket, c.bytes);
+    }
+    assert_int_equal(c.closed, 0);
+    close_all(&c, 1);
+}
+
+static void other_names(void **state)
+{
+    static const channels_transport other = { .name = "smoke signals" };
+    channels_request req = { .method = "GET", .path = "/socket/websocket", .query = "" };
+    core_case *t = *state;
+    channels_socket *s;
+    assert_int_equal(channels_socket_open(t->host.ep, &req, &other, NULL, &s), CHANNELS_ERR_CLOSED);
+    assert_null(s);
+}
+
+static void kinds_of_messages(void **state)
+{
+    core_case *t = *state;
+    carrier c;
+    open_and_join(t, &c, &transports[2], "vsn=2.0.0");
+    channels_payload odd = { (channels_kind)5, "[]", 2 };
+    assert_int_equal(channels_socket_receive(c.socket, odd), CHANNELS_ERR_INVALID);
+    assert_int_equal(c.closed, 0);
+    assert_true(channels_socket_endpoint(c.socket) == t->host.ep);
+    assert_null(channels_socket_id(c.socket));
+    close_all(&c, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(frames_once),
+        CORE_TEST(many_kinds_of_wires),
+        CORE_TEST(frames_cannot_be_made),
+        CORE_TEST(counts_what_has_left),
+        CORE_TEST(other_names),
+        CORE_TEST(kinds_of_messages),
+    };
+    return cmocka_run_group_tests_name("core_transport", tests, NULL, NULL);
+}
