@@ -229,8 +229,10 @@ typedef struct channels_mount_options {
     channels_origin check_origin;
     const char *const *origins;    /* NULL-ended: "https://example.com", "//host:81", "//" "*.x" */
     uint32_t max_channels;         /* of one client, then "too many channels joined"; 100 */
+    uint32_t max_topic;            /* bytes of a joined topic and the join's refs together, then "topic
+                                    * too long"; 16384, at most 65535 */
     uint32_t max_deferred;         /* of one client: live refs, timers, waiting messages; 1000 */
-    size_t max_deferred_bytes;     /* of one client's waiting messages, then 1008; 1 MB */
+    size_t max_deferred_bytes;     /* of one client's waiting messages and refs, then 1008; 1 MB */
     size_t max_queued;             /* waiting for one client, then 1008; 1 MB. One message may
                                     * always be queued on an empty queue. */
     uint32_t max_nesting;          /* of a payload; 1000, at most 1000 */
@@ -239,7 +241,10 @@ typedef struct channels_mount_options {
 
 /* --- Inside callbacks: the channel --------------------------------------------------------
  * A channel's handle is good inside its callbacks, and after channels_ref_channel() until the
- * thread leaves your function. Of a channel that has ended they return CHANNELS_ERR_CLOSED. */
+ * thread leaves your function or makes a call that is NOT FROM CALLBACKS. Of a channel that has
+ * ended they return CHANNELS_ERR_CLOSED. A client that a message cannot be queued for, because too
+ * much waits already (CHANNELS_ERR_LIMIT) or memory ran out, is closed: it must not miss one and
+ * not know. */
 CHANNELS_API void *channels_assigns(channels_channel *ch);
 CHANNELS_API const char *channels_channel_topic(const channels_channel *ch);
 CHANNELS_API const void *channels_channel_arg(const channels_channel *ch); /* its route's */
@@ -319,8 +324,9 @@ CHANNELS_API int channels_respond(channels_endpoint *ep, channels_ref ref,
 typedef struct channels_timer {
     uint64_t id;
 } channels_timer;
-/* `info` to handle_info() in `ms`; 0: as soon as the callback in hand has returned. `timer` may be
- * NULL. `info` and `drop` are owned as with channels_send(). Counts against max_deferred. */
+/* `info` to handle_info() in `ms`; 0: as soon as the callback in hand has returned, which cannot be
+ * stopped. `timer` may be NULL. `info` and `drop` are owned as with channels_send(). One that has
+ * to wait counts against max_deferred. */
 CHANNELS_API int channels_info_after(channels_channel *ch, uint32_t ms, void *info,
                                      void (*drop)(void *info), channels_timer *timer);
 /* Stops one; its `drop` is called. CHANNELS_ERR_CLOSED if it already fired or was stopped. */
@@ -410,17 +416,22 @@ enum {
     CHANNELS_WANT_SHUTDOWN = 4, /* when all is written, shutdown(fd, SHUT_WR) and go on reading */
     CHANNELS_WANT_CLOSE = 8     /* it is over: channels_conn_free() and close the stream */
 };
-/* `peer` is for channels_request.peer, may be NULL. */
-CHANNELS_API int channels_conn_new(channels_endpoint *ep, const char *peer, void *user,
-                                   channels_conn **conn);
+/* What requests that arrive on it are told of the stream: see channels_request. */
+typedef struct channels_stream {
+    const char *peer; /* may be NULL */
+    bool tls;
+} channels_stream;
+/* `stream` may be NULL: nothing is known of it. */
+CHANNELS_API int channels_conn_new(channels_endpoint *ep, const channels_stream *stream,
+                                   void *user, channels_conn **conn);
 /* A stream on which the host itself has read the request `req` and nothing has been answered:
  * goes on as if it had been read here. `rest` are bytes that followed the head. What it has to say
  * shows in channels_endpoint_next_ready(). NOT FROM CALLBACKS. */
 CHANNELS_API int channels_conn_new_from(channels_endpoint *ep, const channels_request *req,
                                         const void *rest, size_t len, void *user,
                                         channels_conn **conn);
-/* Its client, if any, ends with CHANNELS_CLOSED. NULL is fine. Inside a callback: put off until
- * it returns. */
+/* Its client, if any, ends with CHANNELS_CLOSED. NULL is fine. The handle is gone at once, also
+ * inside a callback. */
 CHANNELS_API void channels_conn_free(channels_conn *conn);
 CHANNELS_API void *channels_conn_user(const channels_conn *conn);
 /* Takes every byte. Negative: the peer broke the protocol or memory ran out; the connection says

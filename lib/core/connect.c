@@ -29,38 +29,43 @@ static void refuse(channels_socket *s, const channels_response *r)
 
 /* --- At once ------------------------------------------------------------------------------ */
 
-/* The last vsn parameter; anything that is too long to be a version, or no string, is none that is
+/* The last vsn parameter; anything that is too long to be a version, or no text, is none that is
  * served. */
 static const channels__serializer *negotiate(const channels_request *req)
 {
     char vsn[64];
     int n = channels_request_param(req, "vsn", vsn, sizeof vsn);
-    if (n >= (int)sizeof vsn || (n < 0 && channels__query_has(req->query, "vsn")))
+    if (n >= (int)sizeof vsn || channels__query_nests(req->query, "vsn"))
         return NULL;
     return channels__serializer_for(n >= 0 ? vsn : NULL);
 }
 
+static int refuse_with_words(channels__mount *m, channels_socket *s, channels_log_level level,
+                             const char *words, const char *detail)
+{
+    channels__log(m->ep, level, "refused a connection to %s: %s%s", m->path, words, detail);
+    refuse(s, &channels__forbidden);
+    return CHANNELS_REFUSE;
+}
+
+/* In Phoenix' order: the query is read before anything is asked of it. */
 static int check(channels__mount *m, const channels_request *req, channels_socket *s)
 {
-    channels_endpoint *ep = m->ep;
-    if (!channels__origin_allowed(m->options.check_origin, ep->config.host, m->options.origins,
-                                  req)) {
-        channels__log(ep, CHANNELS_LOG_ERROR,
-                      "refused a connection to %s from the origin %s: if that is a page of yours, "
-                      "set config.host or the mount's check_origin", m->path,
-                      channels_request_header(req, "origin"));
-        refuse(s, &channels__forbidden);
-    } else if (!channels__query_valid(req->query)) {
+    if (!channels__query_valid(req->query)) {
         refuse(s, &channels__bad_request);
-    } else if ((s->serializer = negotiate(req)) == NULL) {
-        channels__log(ep, CHANNELS_LOG_WARNING,
-                      "refused a connection to %s: no serializer for the version it asks for",
-                      m->path);
-        refuse(s, &channels__forbidden);
-    } else {
-        return CHANNELS_OK;
+        return CHANNELS_REFUSE;
     }
-    return CHANNELS_REFUSE;
+    if (!channels__origin_allowed(m->options.check_origin, m->ep->config.host, m->options.origins,
+                                  req))
+        return refuse_with_words(m, s, CHANNELS_LOG_ERROR,
+                                 "if pages of this origin are yours, set config.host or the "
+                                 "mount's check_origin: ",
+                                 channels_request_header(req, "origin"));
+    s->serializer = negotiate(req);
+    if (s->serializer == NULL)
+        return refuse_with_words(m, s, CHANNELS_LOG_WARNING,
+                                 "no serializer for the version it asks for", "");
+    return CHANNELS_OK;
 }
 
 /* What connect() said, made consistent: it may have answered by channels_refuse(), which shows as
@@ -103,6 +108,18 @@ static int connect_socket(channels__mount *m, const channels_request *req, chann
     return r;
 }
 
+/* It never came in; a callback may still hold it. */
+static void turn_away(channels_socket *s)
+{
+    s->state = CHANNELS__GONE;
+    s->closed = true;
+    channels__connect_forget(s);
+    if (s->id != NULL)
+        channels__subscriber_end(s->ep, s->id);
+    s->id = NULL;
+    channels__list_append(&s->ep->grave, &s->doomed);
+}
+
 int channels__socket_open(channels__mount *m, const channels_request *req,
                           const channels_transport *transport, void *carrier,
                           channels_socket **result)
@@ -119,12 +136,10 @@ int channels__socket_open(channels__mount *m, const channels_request *req,
     channels__list_init(&s->doomed);
     channels__list_append(&ep->sockets, &s->link);
     int r = connect_socket(m, req, s);
-    if (r == CHANNELS_REFUSE) { /* a callback may still hold it: freed when the call returns */
-        s->closed = true;
-        channels__list_append(&ep->grave, &s->doomed);
-        return r;
-    }
-    *result = s;
+    if (r == CHANNELS_REFUSE)
+        turn_away(s);
+    else
+        *result = s;
     return r;
 }
 
@@ -135,6 +150,14 @@ int channels_socket_open(channels_endpoint *ep, const channels_request *req,
     *s = NULL;
     if (!channels__enter_outermost(ep, "channels_socket_open"))
         return CHANNELS_ERR_MISUSE;
+    if (req->path == NULL || transport->name == NULL || transport->send == NULL ||
+        transport->close == NULL || transport->accept == NULL || transport->refuse == NULL) {
+        channels__log(ep, CHANNELS_LOG_ERROR,
+                      "channels_socket_open: the request has no path, or the transport lacks a name "
+                      "or a function other than frame");
+        channels__leave(ep);
+        return CHANNELS_ERR_INVALID;
+    }
     channels__mount *m = channels__mount_find(ep, req->path, transport->name);
     int err = CHANNELS_ERR_CLOSED;
     if (m != NULL)

@@ -11,8 +11,8 @@
  * channels__leave(). Callbacks never nest: what one of them causes in others is put in the run
  * queue and run by channels__settle(), at the end of the outermost call or between two messages.
  * A socket that is to end is doomed: nothing more is sent to it, its carrier is told at once, and
- * settle() tells its channels. Memory is kept until the outermost call returns (`grave`), and as
- * long as queued work points to it (`pins`), so a handle stays good while a callback holds it.
+ * settle() tells its channels. Memory is kept until the host's loop calls in again (`grave`), and
+ * as long as queued work points to it (`pins`): a handle stays good while a function holds it.
  *
  * While a topic is walked, no code of the host's runs but transport->send(). */
 #ifndef CHANNELS_CORE_CORE_H
@@ -167,13 +167,14 @@ struct channels_socket {
     channels__subscriber *id;
     channels__list link;   /* in ep->sockets */
     channels__list doomed; /* in ep->doomed, later in ep->grave */
-    size_t held_bytes;
+    size_t deferred_bytes; /* of the texts of refs and of held messages */
     uint32_t nchannels;
     uint32_t deferred; /* live refs, timers, held messages */
     uint32_t slot;     /* of a pending connect; 0: none */
     uint8_t state;
     uint8_t reason; /* channels_reason, once doomed */
     uint8_t closed; /* the carrier is gone */
+    uint8_t told_of_bytes; /* the log, that its format cannot carry what was broadcast */
     _Alignas(max_align_t) char assigns[];
 };
 
@@ -271,14 +272,13 @@ struct channels_endpoint {
     _Atomic(uintptr_t) owner;
     uint64_t now;  /* of the call that is under way */
     unsigned depth; /* of public calls in each other */
-    bool ending;    /* freed inside a callback: by the outermost call when it returns */
     channels__hand *hand; /* of the callback that is running */
     channels__scratch scratch;
     channels__topics topics;
     channels__mount *mounts;
     channels__list sockets;
     channels__list doomed; /* sockets */
-    channels__list grave;  /* sockets whose carrier is gone */
+    channels__list grave;  /* ended sockets whose carrier is gone */
     channels_channel *dead_channels;
     uint64_t timer_ids; /* the last one given */
     channels__queue queue;
@@ -456,8 +456,9 @@ void channels__socket_free(channels_socket *s); /* its memory; nothing points to
 /* The error reply to a join that made no channel. */
 void channels__socket_refuse_join(channels_socket *s, const channels__message *msg,
                                   channels__str join_ref, const char *response);
-/* Another live ref, timer or held message; false at the limit. */
-bool channels__socket_defer(channels_socket *s);
+/* Another live ref, timer or held message, with so many bytes of its own; false at a limit. */
+bool channels__socket_defer(channels_socket *s, size_t bytes);
+void channels__socket_undefer(channels_socket *s, size_t bytes);
 
 /* refs.c */
 

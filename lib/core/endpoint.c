@@ -7,6 +7,7 @@
 
 #include "base/crypto.h"
 #include "core/core.h"
+#include "wire/utf8.h"
 
 const char *channels_strerror(int err)
 {
@@ -114,12 +115,46 @@ bool channels__enter(channels_endpoint *ep, const char *call)
     return true;
 }
 
+static void bury_channels(channels_endpoint *ep)
+{
+    channels_channel **at = &ep->dead_channels;
+    while (*at != NULL) {
+        channels_channel *ch = *at;
+        if (ch->pins != 0) {
+            at = &ch->next;
+            continue;
+        }
+        *at = ch->next;
+        channels__topic_put(&ep->topics, ch->topic);
+        channels__free(&ep->mem, ch, ch->size);
+    }
+}
+
+static void bury_sockets(channels_endpoint *ep)
+{
+    channels__list *node;
+    while ((node = channels__list_shift(&ep->grave)) != NULL)
+        channels__socket_free(CHANNELS__OF(node, channels_socket, doomed));
+}
+
+/* What has ended is freed when the host's loop calls in again: before that, a function of the
+ * host's may still hold a handle which channels_ref_channel() gave it. */
+static void bury(channels_endpoint *ep)
+{
+    if (ep->dead_channels != NULL)
+        bury_channels(ep);
+    if (ep->dead_channels == NULL) /* one that is still pinned points to its socket */
+        bury_sockets(ep);
+}
+
 bool channels__enter_outermost(channels_endpoint *ep, const char *call)
 {
     if (!channels__enter(ep, call))
         return false;
-    if (ep->depth == 1)
+    if (ep->depth == 1) {
+        bury(ep);
         return true;
+    }
     ep->depth--;
     channels__log(ep, CHANNELS_LOG_ERROR, "%s: may not be called from inside a callback", call);
     return false;
@@ -145,43 +180,10 @@ void channels__settle(channels_endpoint *ep)
     }
 }
 
-static void bury(channels_endpoint *ep)
-{
-    channels_channel **at = &ep->dead_channels;
-    while (*at != NULL) {
-        channels_channel *ch = *at;
-        if (ch->pins != 0) {
-            at = &ch->next;
-            continue;
-        }
-        *at = ch->next;
-        channels__topic_put(&ep->topics, ch->topic);
-        channels__free(&ep->mem, ch, ch->size);
-    }
-}
-
-static void end(channels_endpoint *ep);
-
-static void bury_sockets(channels_endpoint *ep)
-{
-    channels__list *node;
-    while ((node = channels__list_shift(&ep->grave)) != NULL)
-        channels__socket_free(CHANNELS__OF(node, channels_socket, doomed));
-}
-
 void channels__leave(channels_endpoint *ep)
 {
-    if (ep->depth == 1) {
+    if (ep->depth == 1)
         channels__settle(ep);
-        if (ep->dead_channels != NULL)
-            bury(ep);
-        if (!channels__list_empty(&ep->grave) && ep->dead_channels == NULL)
-            bury_sockets(ep); /* a dead channel that is still pinned points to its socket */
-        if (ep->ending) {
-            end(ep);
-            return;
-        }
-    }
     ep->depth--;
 }
 
@@ -341,11 +343,29 @@ static char *random_name(const channels__mem *mem, uint64_t bits)
     return channels__strdup(mem, name);
 }
 
+static bool config_ok(channels_endpoint *ep)
+{
+    const channels_config *c = &ep->config;
+    const char *wrong = NULL;
+    if (c->pubsub != NULL && (c->pubsub->broadcast == NULL || c->pubsub->send_to == NULL))
+        wrong = "the PubSub adapter lacks broadcast or send_to";
+    else if (c->node != NULL && !channels__utf8_valid(c->node, strlen(c->node)))
+        wrong = "the node's name is not UTF-8";
+    if (wrong != NULL)
+        channels__log(ep, CHANNELS_LOG_ERROR, "channels_endpoint_new: %s", wrong);
+    return wrong == NULL;
+}
+
+/* Random numbers first: it is the only thing here that fails with CHANNELS_ERR_INVALID, and then no
+ * string is ours yet. */
 static int own_strings(channels_endpoint *ep)
 {
     uint64_t seed[3];
-    if (ep->config.random(ep->config.user, seed, sizeof seed) < 0)
+    if (ep->config.random(ep->config.user, seed, sizeof seed) < 0) {
+        channels__log(ep, CHANNELS_LOG_ERROR,
+                      "channels_endpoint_new: there are no random numbers to be had");
         return CHANNELS_ERR_INVALID;
+    }
     channels__hash_key key = { seed[0], seed[1] };
     channels__topics_init(&ep->topics, &ep->mem, key);
     ep->config.host = channels__strdup(&ep->mem, ep->config.host);
@@ -380,13 +400,10 @@ int channels_endpoint_new(channels_endpoint **result, const channels_config *giv
     if (ep == NULL)
         return CHANNELS_ERR_NOMEM;
     init(ep, &config);
-    int err = own_strings(ep);
+    int err = config_ok(ep) ? own_strings(ep) : CHANNELS_ERR_INVALID;
     if (err != CHANNELS_OK) {
-        if (err == CHANNELS_ERR_INVALID) {
-            channels__log(ep, CHANNELS_LOG_ERROR,
-                          "channels_endpoint_new: there are no random numbers to be had");
+        if (err == CHANNELS_ERR_INVALID)
             ep->config.host = ep->config.node = NULL; /* still the caller's */
-        }
         endpoint_free(ep);
         return err;
     }
@@ -419,9 +436,10 @@ static void end_sockets(channels_endpoint *ep)
     end_doomed(ep);
 }
 
-/* Inside the outermost call. */
-static void end(channels_endpoint *ep)
+void channels_endpoint_free(channels_endpoint *ep)
 {
+    if (ep == NULL || !channels__enter_outermost(ep, "channels_endpoint_free"))
+        return;
     end_sockets(ep);
     if (ep->transport_free != NULL)
         ep->transport_free(ep);
@@ -432,16 +450,4 @@ static void end(channels_endpoint *ep)
     while (!channels__list_empty(&ep->sockets)) /* of hosts that bring their own transport */
         channels__socket_free(CHANNELS__OF(ep->sockets.next, channels_socket, link));
     endpoint_free(ep);
-}
-
-void channels_endpoint_free(channels_endpoint *ep)
-{
-    if (ep == NULL || !channels__enter(ep, "channels_endpoint_free"))
-        return;
-    if (ep->depth == 1) {
-        end(ep);
-    } else {
-        ep->ending = true;
-        channels__leave(ep);
-    }
 }

@@ -10,8 +10,6 @@ static channels_channel *channel_new(channels_socket *s, const channels_route *r
     channels_endpoint *ep = s->ep;
     channels__str ref = msg->join_ref.p != NULL ? msg->join_ref : msg->ref;
     size_t size = sizeof(channels_channel) + route->handler->assigns_size + ref.n;
-    if (ref.n > UINT16_MAX)
-        return NULL;
     channels_channel *ch = channels__zalloc(&ep->mem, size);
     if (ch == NULL)
         return NULL;
@@ -58,11 +56,18 @@ static int encode_join_reply(channels_channel *ch, channels__str ref, const char
     return channels__socket_encode(ch->socket, &out, wire, kind);
 }
 
-/* Takes the channel's `old` one's place in the client's eyes. */
+/* The end of the channel that a new one has replaced. */
 static void close_old(channels_channel *old)
 {
     if (old != NULL)
         channels__channel_announce(old, "phx_close", "{}");
+}
+
+static void run_joined(channels_channel *ch)
+{
+    if (ch->route->handler->joined != NULL && ch->state == CHANNELS__JOINED &&
+        ch->socket->state == CHANNELS__OPEN)
+        channels__channel_heed(ch, "joined", ch->route->handler->joined(ch, channels__user(ch)));
 }
 
 static void join_accepted(channels_channel *ch, channels_channel *old, channels__hand *hand)
@@ -71,8 +76,7 @@ static void join_accepted(channels_channel *ch, channels_channel *old, channels_
     ch->state = CHANNELS__JOINED;
     join_reply(ch, hand->join_reply, hand->reply_kind);
     close_old(old);
-    if (ch->route->handler->joined != NULL && ch->state == CHANNELS__JOINED)
-        channels__channel_heed(ch, "joined", ch->route->handler->joined(ch, channels__user(ch)));
+    run_joined(ch);
 }
 
 /* join()'s result, made consistent with what was replied. */
@@ -121,6 +125,7 @@ static void join_with(channels_socket *s, const channels_route *route, channels_
 {
     channels_channel *ch = channel_new(s, route, msg);
     if (ch == NULL) {
+        channels__log(s->ep, CHANNELS_LOG_ERROR, "no memory for a channel of %s", s->mount->path);
         channels__socket_refuse_join(s, msg, msg->join_ref, CHANNELS__JOIN_CRASHED);
         close_old(old);
         return;
@@ -151,8 +156,13 @@ static void join_with(channels_socket *s, const channels_route *route, channels_
     close_old(old);
 }
 
-void channels__channel_join(channels_socket *s, channels_channel *old,
-                            const channels__message *msg)
+/* How much of a topic is written to the log. */
+static int logged_len(channels__str topic_json)
+{
+    return topic_json.n < 200 ? (int)topic_json.n : 200;
+}
+
+static const channels_route *find_route(channels_socket *s, const channels__message *msg)
 {
     static const channels__str null = { NULL, 0 };
     const channels_route *route = NULL;
@@ -160,11 +170,40 @@ void channels__channel_join(channels_socket *s, channels_channel *old,
         route = channels__route_find(s->mount->handler->routes, msg->topic);
     if (route == NULL) {
         channels__log(s->ep, CHANNELS_LOG_WARNING, "no route of %s matches the topic %.*s",
-                      s->mount->path, (int)(msg->topic_json.n < 200 ? msg->topic_json.n : 200),
-                      msg->topic_json.p);
+                      s->mount->path, logged_len(msg->topic_json), msg->topic_json.p);
         channels__socket_refuse_join(s, msg, null, "{\"reason\":\"unmatched topic\"}");
-        return;
     }
+    return route;
+}
+
+/* False: the client has been told. */
+static bool within_limits(channels_socket *s, const channels__message *msg)
+{
+    const channels_mount_options *o = &s->mount->options;
+    const char *told = "{\"reason\":\"too many channels joined\"}";
+    if (msg->topic.n + msg->join_ref.n + msg->ref.n > o->max_topic) {
+        told = "{\"reason\":\"topic too long\"}";
+        channels__log(s->ep, CHANNELS_LOG_WARNING,
+                      "a client of %s may not join a topic that has, with its refs, more than %u "
+                      "bytes", s->mount->path, o->max_topic);
+    } else if (s->nchannels >= o->max_channels) {
+        channels__log(s->ep, CHANNELS_LOG_ERROR,
+                      "a client of %s may not join more than %u channels", s->mount->path,
+                      o->max_channels);
+    } else {
+        return true;
+    }
+    channels__socket_refuse_join(s, msg, msg->join_ref, told);
+    return false;
+}
+
+/* The old channel ends before the new one is asked for (Phoenix lib/phoenix/socket.ex). */
+void channels__channel_join(channels_socket *s, channels_channel *old,
+                            const channels__message *msg)
+{
+    const channels_route *route = find_route(s, msg);
+    if (route == NULL)
+        return;
     if (old != NULL) {
         channels__log(s->ep, CHANNELS_LOG_DEBUG, "the client joins %s again", old->topic->name);
         channels__channel_end(old, CHANNELS_DUPLICATE);
@@ -173,15 +212,10 @@ void channels__channel_join(channels_socket *s, channels_channel *old,
             old = NULL;
         }
     }
-    if (s->nchannels >= s->mount->options.max_channels) {
-        channels__log(s->ep, CHANNELS_LOG_ERROR,
-                      "a client of %s may not join more than %u channels", s->mount->path,
-                      s->mount->options.max_channels);
-        channels__socket_refuse_join(s, msg, msg->join_ref,
-                                     "{\"reason\":\"too many channels joined\"}");
-        return;
-    }
-    join_with(s, route, old, msg);
+    if (s->state == CHANNELS__OPEN && within_limits(s, msg))
+        join_with(s, route, old, msg);
+    else
+        close_old(old);
 }
 
 /* --- A join that is answered later -------------------------------------------------------- */
@@ -203,12 +237,17 @@ static channels__str moved(char **to, channels__str from)
     return channels__str_n(at, copy(to, from));
 }
 
+static size_t held_size(const channels__message *msg)
+{
+    return sizeof(channels__held) + msg->join_ref.n + msg->ref.n + msg->topic_json.n +
+           msg->topic.n + msg->event.n + msg->payload.len + 6;
+}
+
 /* A copy that does not depend on the frame it came in. */
 static channels__held *held_new(const channels__mem *mem, const channels__message *msg)
 {
     channels__str payload = channels__str_n(msg->payload.data, msg->payload.len);
-    size_t size = sizeof(channels__held) + msg->join_ref.n + msg->ref.n + msg->topic_json.n +
-                  msg->topic.n + msg->event.n + payload.n + 6;
+    size_t size = held_size(msg);
     channels__held *held = channels__alloc(mem, size);
     if (held == NULL)
         return NULL;
@@ -229,9 +268,8 @@ static channels__held *held_new(const channels__mem *mem, const channels__messag
 void channels__channel_hold(channels_channel *ch, const channels__message *msg)
 {
     channels_socket *s = ch->socket;
-    const channels_mount_options *o = &s->mount->options;
     channels__held **at = &ch->held;
-    if (s->held_bytes + msg->payload.len > o->max_deferred_bytes || !channels__socket_defer(s)) {
+    if (!channels__socket_defer(s, held_size(msg))) {
         channels__log(s->ep, CHANNELS_LOG_WARNING,
                       "client of %s closed: too much waits behind its join of %s", s->mount->path,
                       ch->topic->name);
@@ -240,11 +278,10 @@ void channels__channel_hold(channels_channel *ch, const channels__message *msg)
     }
     channels__held *held = held_new(&s->ep->mem, msg);
     if (held == NULL) {
-        s->deferred--;
+        channels__socket_undefer(s, held_size(msg));
         channels__socket_doom(s, CHANNELS_CLOSED, 1011);
         return;
     }
-    s->held_bytes += held->size;
     while (*at != NULL)
         at = &(*at)->next;
     *at = held;
@@ -252,8 +289,7 @@ void channels__channel_hold(channels_channel *ch, const channels__message *msg)
 
 static void held_free(channels_channel *ch, channels__held *held)
 {
-    ch->socket->deferred--;
-    ch->socket->held_bytes -= held->size;
+    channels__socket_undefer(ch->socket, held->size);
     channels__free(&ch->socket->ep->mem, held, held->size);
 }
 
@@ -283,8 +319,7 @@ static void replay(channels_channel *ch)
 void channels__join_admitted(channels_channel *ch)
 {
     ch->admitting = false;
-    if (ch->state == CHANNELS__JOINED && ch->route->handler->joined != NULL)
-        channels__channel_heed(ch, "joined", ch->route->handler->joined(ch, channels__user(ch)));
+    run_joined(ch);
     replay(ch);
 }
 

@@ -20,6 +20,14 @@ static uint32_t first_of(const channels_channel *ch, channels__ref_kind kind)
     return n;
 }
 
+static void free_ref(channels_channel *ch, uint32_t n)
+{
+    channels_endpoint *ep = ch->socket->ep;
+    const char *text = slot_at(ep, n)->ref;
+    channels__socket_undefer(ch->socket, text != NULL ? strlen(text) : 0);
+    channels__ref_free(&ep->refs, n);
+}
+
 static void end_ref(channels_channel *ch, uint32_t n)
 {
     channels_endpoint *ep = ch->socket->ep;
@@ -27,8 +35,7 @@ static void end_ref(channels_channel *ch, uint32_t n)
     while (*at != n)
         at = &slot_at(ep, *at)->next;
     *at = slot_at(ep, n)->next;
-    channels__ref_free(&ep->refs, n);
-    ch->socket->deferred--;
+    free_ref(ch, n);
 }
 
 void channels__join_ref_end(channels_channel *ch)
@@ -44,8 +51,7 @@ void channels__refs_end(channels_channel *ch)
     while (ch->refs != 0) {
         uint32_t n = ch->refs;
         ch->refs = slot_at(ep, n)->next;
-        channels__ref_free(&ep->refs, n);
-        ch->socket->deferred--;
+        free_ref(ch, n);
     }
 }
 
@@ -54,7 +60,7 @@ static int ref_for(channels_channel *ch, channels__ref_kind kind, channels__str 
 {
     channels_endpoint *ep = ch->socket->ep;
     char *text = NULL;
-    if (!channels__socket_defer(ch->socket))
+    if (!channels__socket_defer(ch->socket, json.n))
         return CHANNELS_ERR_LIMIT;
     uint32_t n = channels__ref_new(&ep->refs, kind);
     if (n != 0 && json.p != NULL && (text = channels__alloc(&ep->mem, json.n + 1)) == NULL) {
@@ -62,7 +68,7 @@ static int ref_for(channels_channel *ch, channels__ref_kind kind, channels__str 
         n = 0;
     }
     if (n == 0) {
-        ch->socket->deferred--;
+        channels__socket_undefer(ch->socket, json.n);
         return CHANNELS_ERR_NOMEM;
     }
     if (text != NULL) {

@@ -25,12 +25,14 @@ static bool in_hand(const channels_endpoint *ep, channels_payload p)
 
 bool channels__payload_ok(channels_endpoint *ep, const char *call, channels_payload p, bool object)
 {
-    const char *why = "is not JSON";
-    if (p.kind == CHANNELS_BINARY || p.kind != CHANNELS_JSON) {
-        if (p.kind == CHANNELS_BINARY && (p.data != NULL || p.len == 0))
-            return true;
+    const char *why = "is NULL";
+    if (p.kind != CHANNELS_JSON && p.kind != CHANNELS_BINARY) {
         why = "is neither JSON nor binary";
+    } else if (p.kind == CHANNELS_BINARY) {
+        if (p.data != NULL || p.len == 0)
+            return true;
     } else if (p.data != NULL) {
+        why = "is not JSON";
         if (in_hand(ep, p) && (!object || *(const char *)p.data == '{'))
             return true;
         channels__str text = channels__str_n(p.data, p.len);
@@ -56,28 +58,31 @@ static bool fits_binary(channels_endpoint *ep, const char *call, channels__str t
 
 /* --- Broadcasting ------------------------------------------------------------------------- */
 
+static bool sendable(channels_endpoint *ep, const char *call, channels__str topic,
+                     const char *event, channels_payload p)
+{
+    return channels__name_ok(ep, call, "event", event) &&
+           channels__payload_ok(ep, call, p, true) &&
+           (p.kind != CHANNELS_BINARY || fits_binary(ep, call, topic, event));
+}
+
 int channels__broadcast(channels_endpoint *ep, const char *call, channels__str topic,
                         const char *event, channels_payload p, const channels_channel *except,
                         uint32_t function, bool everywhere)
 {
-    if (!channels__name_ok(ep, call, "event", event) ||
-        !channels__payload_ok(ep, call, p, true) ||
-        (p.kind == CHANNELS_BINARY && !fits_binary(ep, call, topic, event)))
+    if (!sendable(ep, call, topic, event, p))
         return CHANNELS_ERR_INVALID;
     int err = channels__deliver(ep, topic, event, p, except, function);
-    if (everywhere && ep->config.pubsub != NULL) {
-        int far = channels__publish(ep, NULL, topic, event, p);
-        err = err != CHANNELS_OK ? err : far;
-    }
+    if (err == CHANNELS_OK && everywhere && ep->config.pubsub != NULL)
+        err = channels__publish(ep, NULL, topic, event, p);
     return err;
 }
 
 typedef enum { EVERYWHERE, HERE, ONE_NODE } reach;
 
-static int direct(channels_endpoint *ep, const char *node, channels__str topic, const char *event,
-                  channels_payload p)
+static int direct(channels_endpoint *ep, const char *call, const char *node, channels__str topic,
+                  const char *event, channels_payload p)
 {
-    static const char call[] = "channels_pubsub_direct_broadcast";
     if (!channels__name_ok(ep, call, "node", node))
         return CHANNELS_ERR_INVALID;
     if (strcmp(node, ep->config.node) == 0)
@@ -87,21 +92,19 @@ static int direct(channels_endpoint *ep, const char *node, channels__str topic, 
                       "%s: there is no adapter that could reach the node %s", call, node);
         return CHANNELS_ERR_INVALID;
     }
-    if (!channels__name_ok(ep, call, "event", event) || !channels__payload_ok(ep, call, p, true) ||
-        (p.kind == CHANNELS_BINARY && !fits_binary(ep, call, topic, event)))
+    if (!sendable(ep, call, topic, event, p))
         return CHANNELS_ERR_INVALID;
     return channels__publish(ep, node, topic, event, p);
 }
 
-static int broadcast_here(channels_endpoint *ep, reach to, const char *node, uint32_t from,
-                          const char *topic, const char *event, channels_payload p)
+static int broadcast_here(channels_endpoint *ep, const char *call, reach to, const char *node,
+                          uint32_t from, const char *topic, const char *event, channels_payload p)
 {
-    static const char call[] = "channels_pubsub_broadcast";
     if (!channels__enter(ep, call))
         return CHANNELS_ERR_MISUSE;
     int err = CHANNELS_ERR_INVALID;
     if (channels__name_ok(ep, call, "topic", topic))
-        err = to == ONE_NODE ? direct(ep, node, channels__str_z(topic), event, p)
+        err = to == ONE_NODE ? direct(ep, call, node, channels__str_z(topic), event, p)
                              : channels__broadcast(ep, call, channels__str_z(topic), event, p, NULL,
                                                    from, to == EVERYWHERE);
     channels__leave(ep);
@@ -111,6 +114,7 @@ static int broadcast_here(channels_endpoint *ep, reach to, const char *node, uin
 /* A broadcast from another thread, on its way to the endpoint's. */
 typedef struct broadcast_letter {
     channels__letter letter;
+    const char *call;
     reach to;
     char *node, *topic, *event; /* behind the struct */
     channels_payload payload;
@@ -119,7 +123,7 @@ typedef struct broadcast_letter {
 static void run_letter(void *self, channels__letter *letter)
 {
     broadcast_letter *l = (broadcast_letter *)letter;
-    broadcast_here(self, l->to, l->node, 0, l->topic, l->event, l->payload);
+    broadcast_here(self, l->call, l->to, l->node, 0, l->topic, l->event, l->payload);
     free(l);
 }
 
@@ -142,8 +146,8 @@ static size_t string_size(const char *s)
     return s != NULL ? strlen(s) + 1 : 0;
 }
 
-static int post(channels_endpoint *ep, reach to, const char *node, const char *topic,
-                const char *event, channels_payload p)
+static int post(channels_endpoint *ep, const char *call, reach to, const char *node,
+                const char *topic, const char *event, channels_payload p)
 {
     broadcast_letter *l =
         malloc(sizeof *l + string_size(node) + string_size(topic) + string_size(event) + p.len);
@@ -152,6 +156,7 @@ static int post(channels_endpoint *ep, reach to, const char *node, const char *t
     char *at = (char *)(l + 1);
     l->letter.run = run_letter;
     l->letter.drop = drop_letter;
+    l->call = call;
     l->to = to;
     l->node = put_string(&at, node);
     l->topic = put_string(&at, topic);
@@ -165,29 +170,36 @@ static int post(channels_endpoint *ep, reach to, const char *node, const char *t
     return channels__post(ep, &l->letter);
 }
 
-static int broadcast(channels_endpoint *ep, reach to, const char *node, const char *topic,
-                     const char *event, channels_payload p)
+/* `call` is a literal: it outlives the letter. */
+static int broadcast(channels_endpoint *ep, const char *call, reach to, const char *node,
+                     const char *topic, const char *event, channels_payload p)
 {
-    return channels__on_thread(ep) ? broadcast_here(ep, to, node, 0, topic, event, p)
-                                   : post(ep, to, node, topic, event, p);
+    return channels__on_thread(ep) ? broadcast_here(ep, call, to, node, 0, topic, event, p)
+                                   : post(ep, call, to, node, topic, event, p);
 }
 
 int channels_pubsub_broadcast(channels_endpoint *ep, const char *topic, const char *event,
                               channels_payload p)
 {
-    return broadcast(ep, EVERYWHERE, NULL, topic, event, p);
+    return broadcast(ep, "channels_pubsub_broadcast", EVERYWHERE, NULL, topic, event, p);
 }
 
 int channels_pubsub_local_broadcast(channels_endpoint *ep, const char *topic, const char *event,
                                     channels_payload p)
 {
-    return broadcast(ep, HERE, NULL, topic, event, p);
+    return broadcast(ep, "channels_pubsub_local_broadcast", HERE, NULL, topic, event, p);
 }
 
 int channels_pubsub_direct_broadcast(channels_endpoint *ep, const char *node, const char *topic,
                                      const char *event, channels_payload p)
 {
-    return broadcast(ep, ONE_NODE, node, topic, event, p);
+    return broadcast(ep, "channels_pubsub_direct_broadcast", ONE_NODE, node, topic, event, p);
+}
+
+int channels_disconnect(channels_endpoint *ep, const char *socket_id)
+{
+    return broadcast(ep, "channels_disconnect", EVERYWHERE, NULL, socket_id, "disconnect",
+                     channels_empty());
 }
 
 const char *channels_pubsub_node(const channels_endpoint *ep)
@@ -286,5 +298,6 @@ int channels_pubsub_broadcast_from(channels_endpoint *ep, channels_subscription 
                                    const char *topic, const char *event, channels_payload p)
 {
     uint32_t function = channels__on_thread(ep) ? function_of(ep, from) : 0;
-    return broadcast_here(ep, EVERYWHERE, NULL, function, topic, event, p);
+    return broadcast_here(ep, "channels_pubsub_broadcast_from", EVERYWHERE, NULL, function, topic,
+                          event, p);
 }

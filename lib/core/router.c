@@ -109,12 +109,18 @@ static bool origins_ok(channels_endpoint *ep, const channels_mount_options *o)
 
 static bool options_ok(channels_endpoint *ep, const channels_mount_options *o)
 {
-    if (o->max_nesting > CHANNELS__JSON_NESTING) {
-        channels__log(ep, CHANNELS_LOG_ERROR, "channels_mount: max_nesting can be at most %u",
-                      CHANNELS__JSON_NESTING);
-        return false;
-    }
-    return origins_ok(ep, o);
+    const char *path = o->websocket.path, *wrong = NULL;
+    if (o->max_nesting > CHANNELS__JSON_NESTING)
+        wrong = "max_nesting can be at most 1000";
+    else if (o->max_topic > UINT16_MAX)
+        wrong = "max_topic can be at most 65535";
+    else if ((unsigned)o->check_origin > CHANNELS_ORIGIN_ANY)
+        wrong = "there is no such check_origin";
+    else if (path != NULL && (path[0] != '/' || strpbrk(path, "?#:*") != NULL))
+        wrong = "the path of the WebSocket must begin with / and hold none of ? # : *";
+    if (wrong != NULL)
+        channels__log(ep, CHANNELS_LOG_ERROR, "channels_mount: %s", wrong);
+    return wrong == NULL && origins_ok(ep, o);
 }
 
 #define DEFAULT(member, value) \
@@ -126,6 +132,7 @@ static bool options_ok(channels_endpoint *ep, const channels_mount_options *o)
 static void complete(channels_mount_options *o)
 {
     DEFAULT(o->max_channels, 100);
+    DEFAULT(o->max_topic, 16384);
     DEFAULT(o->max_deferred, 1000);
     DEFAULT(o->max_deferred_bytes, 1000000);
     DEFAULT(o->max_queued, 1000000);

@@ -9,9 +9,12 @@ int channels__socket_encode(channels_socket *s, const channels__outgoing *out, c
                             channels_kind *kind)
 {
     int err = s->serializer->encode(&s->ep->mem, out, buf, kind);
-    if (err == CHANNELS_ERR_INVALID)
+    bool broadcast = out->form == CHANNELS__BROADCAST;
+    if (err == CHANNELS_ERR_INVALID && !(broadcast && s->told_of_bytes)) {
+        s->told_of_bytes |= broadcast;
         channels__log(s->ep, CHANNELS_LOG_WARNING, "a binary message on %.*s does not fit into %s",
                       (int)out->topic.n, out->topic.p, s->serializer->name);
+    }
     if (err == CHANNELS_OK && s->transport->frame != NULL) {
         *buf = s->transport->frame(s->ep, *buf, *kind);
         err = *buf != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
@@ -160,12 +163,20 @@ int channels_socket_receive(channels_socket *s, channels_payload message)
     return err;
 }
 
-bool channels__socket_defer(channels_socket *s)
+bool channels__socket_defer(channels_socket *s, size_t bytes)
 {
-    if (s->deferred >= s->mount->options.max_deferred)
+    const channels_mount_options *o = &s->mount->options;
+    if (s->deferred >= o->max_deferred || bytes > o->max_deferred_bytes - s->deferred_bytes)
         return false;
     s->deferred++;
+    s->deferred_bytes += bytes;
     return true;
+}
+
+void channels__socket_undefer(channels_socket *s, size_t bytes)
+{
+    s->deferred--;
+    s->deferred_bytes -= bytes;
 }
 
 /* --- The end ------------------------------------------------------------------------------ */
@@ -272,9 +283,4 @@ const char *channels_socket_id(const channels_socket *s)
 const char *channels_socket_transport(const channels_socket *s)
 {
     return s->transport->name;
-}
-
-int channels_disconnect(channels_endpoint *ep, const char *socket_id)
-{
-    return channels_pubsub_broadcast(ep, socket_id, "disconnect", channels_empty());
 }

@@ -69,6 +69,8 @@ void channels__work_drop(channels_endpoint *ep, channels__work *work)
 {
     if (work->drop != NULL)
         work->drop(work->info);
+    if (work->kind == CHANNELS__WORK_ADMITTED || work->kind == CHANNELS__WORK_REFUSED)
+        channels__held_end(work->to.channel);
     release(ep, work);
 }
 
@@ -88,7 +90,7 @@ int channels__channel_info(channels_channel *ch, void *info, void (*drop)(void *
 static void timer_free(channels__timer *t)
 {
     channels_endpoint *ep = t->channel->socket->ep;
-    t->channel->socket->deferred--;
+    channels__socket_undefer(t->channel->socket, 0);
     channels__free(&ep->mem, t, sizeof *t);
 }
 
@@ -130,17 +132,17 @@ static int start_timer(channels_channel *ch, uint32_t ms, void *info, void (*dro
 static int info_after(channels_channel *ch, uint32_t ms, void *info, void (*drop)(void *info),
                       channels_timer *timer)
 {
-    if (ch->state >= CHANNELS__TERMINATING)
-        return CHANNELS_ERR_CLOSED;
     if (timer != NULL)
         timer->id = 0;
+    if (ch->state >= CHANNELS__TERMINATING)
+        return CHANNELS_ERR_CLOSED;
     if (ms == 0)
         return channels__channel_info(ch, info, drop);
-    if (!channels__socket_defer(ch->socket))
+    if (!channels__socket_defer(ch->socket, 0))
         return CHANNELS_ERR_LIMIT;
     int err = start_timer(ch, ms, info, drop, timer);
     if (err != CHANNELS_OK)
-        ch->socket->deferred--;
+        channels__socket_undefer(ch->socket, 0);
     return err;
 }
 

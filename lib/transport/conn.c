@@ -2,7 +2,10 @@
  * states. */
 #include "transport/conn.h"
 
-#define MAX_DISCARDED (1u << 20) /* bytes read from a peer that does not stop when it has to */
+/* Bytes read from a peer that goes on sending: enough for the rest of a message that was refused for
+ * its size, so that the Close frame is not lost to a reset. linger_ms bounds the time. */
+#define MAX_DISCARDED (64u << 20)
+#define MAX_PONGS 16u /* in the queue */
 
 /* --- Timers ------------------------------------------------------------------------------- */
 
@@ -33,6 +36,13 @@ static bool output_waits(const channels_conn *c)
     return c->out.count != 0 || c->goodbye_sent < c->goodbye_len;
 }
 
+/* A client that asks faster than it reads the answers is not listened to until it has read some:
+ * else it would pass max_queued by its own requests. */
+static bool congested(const channels_conn *c)
+{
+    return c->socket != NULL && c->socket->queued > c->socket->mount->options.max_queued / 2;
+}
+
 unsigned channels_conn_want(const channels_conn *c)
 {
     unsigned write = output_waits(c) ? CHANNELS_WANT_WRITE : 0;
@@ -44,7 +54,7 @@ unsigned channels_conn_want(const channels_conn *c)
      * sends what has to be held. */
     if (!c->upgraded && (c->in.http->held_len != 0 || c->in.http->overflow))
         return write;
-    return CHANNELS_WANT_READ | write;
+    return (write != 0 && congested(c) ? 0u : (unsigned)CHANNELS_WANT_READ) | write;
 }
 
 static void told(channels_conn *c)
@@ -201,6 +211,8 @@ static size_t retire(channels_conn *c, size_t len)
     while ((buf = channels__outq_retire(&c->out, &c->ep->mem, &len, &message)) != NULL) {
         if (message)
             messages += buf->len;
+        if (!message && c->npongs != 0)
+            c->npongs--;
         if (buf == c->pong)
             c->pong = NULL;
         channels_buf_unref(buf);
@@ -287,20 +299,28 @@ void channels__conn_open(channels_conn *c)
     restart_idle(c);
 }
 
-/* A newer ping's pong takes the place of one that waits, so that not answering a flood of pings is
- * no way to fill our memory. */
+static channels_buf *queue_pong(channels_conn *c)
+{
+    channels_buf *buf = channels__buf_new(&c->ep->mem, CHANNELS__WS_CONTROL);
+    bool ok = buf != NULL && channels__outq_push(&c->out, &c->ep->mem, buf, false);
+    channels_buf_unref(buf);
+    if (!ok)
+        return NULL;
+    c->pong = buf;
+    c->npongs++;
+    channels__conn_changed(c);
+    return buf;
+}
+
+/* Each ping is answered while few answers wait; then a newer one takes the place of the last, so
+ * that pinging and not reading is no way to fill our memory. */
 static bool pong(channels_conn *c, const void *data, size_t len)
 {
     channels_buf *buf = c->pong;
-    if (buf == NULL || channels__outq_begun(&c->out, buf)) {
-        buf = channels__buf_new(&c->ep->mem, CHANNELS__WS_CONTROL);
-        bool ok = buf != NULL && channels__outq_push(&c->out, &c->ep->mem, buf, false);
-        channels_buf_unref(buf);
-        if (!ok)
-            return false;
-        c->pong = buf;
-        channels__conn_changed(c);
-    }
+    if (buf == NULL || c->npongs < MAX_PONGS || channels__outq_begun(&c->out, buf))
+        buf = queue_pong(c);
+    if (buf == NULL)
+        return false;
     buf->start = CHANNELS__HEADROOM;
     buf->len = len;
     if (len != 0)
@@ -313,7 +333,8 @@ static int receive(channels_conn *c, const channels__ws_got *got)
 {
     channels_payload message = { got->event == CHANNELS__WS_TEXT ? CHANNELS_JSON : CHANNELS_BINARY,
                                  got->data, got->len };
-    return channels__socket_receive(c->socket, message);
+    int err = channels__socket_receive(c->socket, message);
+    return err != CHANNELS_ERR_CLOSED ? err : CHANNELS_OK; /* a callback has closed it meanwhile */
 }
 
 static int heed(channels_conn *c, const channels__ws_got *got)
@@ -463,12 +484,12 @@ static bool make_conns(channels_endpoint *ep)
     return true;
 }
 
-static channels_conn *make(channels_endpoint *ep, const char *peer, void *user)
+static channels_conn *make(channels_endpoint *ep, const char *peer, bool tls, void *user)
 {
     channels_conn *c = make_conns(ep) ? channels__zalloc(&ep->mem, sizeof *c) : NULL;
     if (c == NULL)
         return NULL;
-    c->in.http = channels__conn_http_new(&ep->mem, peer);
+    c->in.http = channels__conn_http_new(&ep->mem, peer, tls);
     if (c->in.http == NULL) {
         channels__free(&ep->mem, c, sizeof *c);
         return NULL;
@@ -483,12 +504,14 @@ static channels_conn *make(channels_endpoint *ep, const char *peer, void *user)
     return c;
 }
 
-int channels_conn_new(channels_endpoint *ep, const char *peer, void *user, channels_conn **conn)
+int channels_conn_new(channels_endpoint *ep, const channels_stream *stream, void *user,
+                      channels_conn **conn)
 {
     *conn = NULL;
     if (!channels__enter(ep, "channels_conn_new"))
         return CHANNELS_ERR_MISUSE;
-    *conn = make(ep, peer, user);
+    *conn = stream != NULL ? make(ep, stream->peer, stream->tls, user)
+                           : make(ep, NULL, false, user);
     channels__leave(ep);
     return *conn != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
 }
@@ -504,7 +527,7 @@ static int new_from(channels_endpoint *ep, const channels_request *given, const 
     }
     if (req.query == NULL)
         req.query = "";
-    channels_conn *c = make(ep, req.peer, user);
+    channels_conn *c = make(ep, req.peer, req.tls, user);
     if (c == NULL)
         return CHANNELS_ERR_NOMEM;
     take(c);

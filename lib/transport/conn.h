@@ -44,6 +44,8 @@ typedef struct channels__conn_http {
     uint32_t slot;                 /* of the ref that the host answers; 0: none */
     bool keep_alive, head, is_1_1; /* of the request in hand */
     bool overflow;                 /* more came than is held: this answer is the last */
+    bool begun;                    /* bytes of the next request have been read */
+    bool tls;
     char peer[];
 } channels__conn_http;
 
@@ -61,10 +63,11 @@ struct channels_conn {
     channels__alarm alarm;
     uint32_t discarded; /* bytes that came while it was ending */
     uint8_t state;
-    uint8_t told;                             /* the want that the host knows of */
-    bool upgraded;                            /* in.ws, not in.http */
-    bool busy;                                /* a function of these files has it in hand: */
-    bool freed;                               /* that one frees it */
+    uint8_t told;   /* the want that the host knows of */
+    uint8_t npongs; /* in `out`; one less than that while the 101 is there too */
+    bool upgraded;  /* in.ws, not in.http */
+    bool busy;      /* a function of these files has it in hand: */
+    bool freed;     /* that one frees it */
     uint8_t goodbye[CHANNELS__WS_CLOSE_SIZE]; /* the Close frame, sent when `out` is empty */
     uint8_t goodbye_len, goodbye_sent;
 };
@@ -101,7 +104,7 @@ extern const channels_transport channels__websocket;
 
 /* request.c */
 
-channels__conn_http *channels__conn_http_new(const channels__mem *mem, const char *peer);
+channels__conn_http *channels__conn_http_new(const channels__mem *mem, const char *peer, bool tls);
 void channels__conn_http_free(channels_conn *c);
 /* Reads the request on; *took bytes belonged to it. */
 int channels__conn_read(channels_conn *c, const char *data, size_t len, size_t *took);

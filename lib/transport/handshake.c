@@ -89,6 +89,16 @@ static channels__handshake_result absent(const char *name, char text[CHANNELS__H
     return CHANNELS__HANDSHAKE_FAULT;
 }
 
+/* 16 bytes in base64, once (RFC 6455, 4.2.1). */
+static bool key_valid(const channels_request *req)
+{
+    static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t at = 0;
+    const char *key = next_value(req, "sec-websocket-key", &at);
+    return strlen(key) == 24 && strspn(key, base64) == 22 && strcmp(key + 22, "==") == 0 &&
+           next_value(req, "sec-websocket-key", &at) == NULL;
+}
+
 channels__handshake_result channels__handshake(const channels_request *req, bool is_1_1,
                                                char text[CHANNELS__HANDSHAKE_TEXT])
 {
@@ -106,6 +116,11 @@ channels__handshake_result channels__handshake(const channels_request *req, bool
         return fault(req, "upgrade", "contain", "websocket", text);
     if (key == NULL)
         return absent("sec-websocket-key", text);
+    if (!key_valid(req)) {
+        snprintf(text, CHANNELS__HANDSHAKE_TEXT,
+                 "'sec-websocket-key' header must be 16 bytes in base64");
+        return CHANNELS__HANDSHAKE_FAULT;
+    }
     if (version == NULL || strcmp(version, "13") != 0)
         return fault(req, "sec-websocket-version", "equal", "13", text);
     return channels__sha1_base64(key, GUID, text) ? CHANNELS__HANDSHAKE_OK

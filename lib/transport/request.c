@@ -18,11 +18,14 @@ static channels_response text_response(int status, const channels_header *type, 
 
 /* --- What only this side needs ------------------------------------------------------------ */
 
-channels__conn_http *channels__conn_http_new(const channels__mem *mem, const char *peer)
+channels__conn_http *channels__conn_http_new(const channels__mem *mem, const char *peer, bool tls)
 {
     size_t n = peer != NULL ? strlen(peer) : 0;
     channels__conn_http *http = channels__zalloc(mem, sizeof *http + n + 1);
-    if (http != NULL && n != 0)
+    if (http == NULL)
+        return NULL;
+    http->tls = tls;
+    if (n != 0)
         memcpy(http->peer, peer, n);
     return http;
 }
@@ -87,7 +90,9 @@ void channels__conn_answered_sent(channels_conn *c)
 {
     if (c->out.count == 0)
         c->in.http->unsent = 0;
-    if (c->state == CHANNELS__CONN_HTTP || c->state == CHANNELS__CONN_ANSWERED)
+    /* A request that has begun has its time from then on, however slowly answers are read. */
+    if (c->state == CHANNELS__CONN_ANSWERED ||
+        (c->state == CHANNELS__CONN_HTTP && !c->in.http->begun))
         next_request(c);
 }
 
@@ -169,10 +174,7 @@ void channels__conn_accept(channels_conn *c)
     channels__conn_http *http = c->in.http;
     channels_buf *welcome = http->welcome;
     http->welcome = NULL;
-    if (http->overflow) { /* bytes of its frames are lost */
-        channels_buf_unref(welcome);
-        channels__conn_over(c);
-    } else if (channels__conn_queue(c, welcome) && http->held_len != 0) {
+    if (channels__conn_queue(c, welcome) && http->held_len != 0) {
         c->state = CHANNELS__CONN_ACCEPTED;
         channels__conn_alarm(c, &channels__conns_of(c)->resume);
     } else if (c->state != CHANNELS__CONN_OVER) {
@@ -190,7 +192,10 @@ static int admit(channels_conn *c, channels_socket *s, bool later,
         return CHANNELS_OK;
     }
     if (handshake == CHANNELS__HANDSHAKE_FAULT) {
-        channels_response r = text_response(400, &plain, text);
+        static const channels_header headers[] = {
+            { "content-type", "text/plain; charset=utf-8" }, { "sec-websocket-version", "13" }
+        };
+        const channels_response r = { 400, headers, 2, text, strlen(text) };
         channels__socket_closed(s);
         channels__conn_answer(c, &r);
         return CHANNELS_OK;
@@ -256,6 +261,8 @@ static int handle_parsed(channels_conn *c)
     channels__conn_http *http = c->in.http;
     channels_request req = *channels__http_request(http->parser);
     req.peer = http->peer[0] != '\0' ? http->peer : NULL;
+    req.tls = http->tls;
+    http->begun = false;
     http->is_1_1 = channels__http_is_1_1(http->parser);
     http->keep_alive = channels__http_keep_alive(http->parser);
     int err = handle(c, &req);
@@ -278,6 +285,7 @@ int channels__conn_read(channels_conn *c, const char *data, size_t len, size_t *
     const channels_config *config = &c->ep->config;
     channels__http **parser = &c->in.http->parser;
     *took = 0;
+    c->in.http->begun = true;
     if (*parser == NULL)
         *parser = channels__http_new(&c->ep->mem, config->max_http_head, config->max_http_body);
     switch (*parser != NULL ? channels__http_feed(*parser, data, len, took)
@@ -302,6 +310,8 @@ int channels__conn_hold(channels_conn *c, const char *data, size_t len)
         drop_held(c);
         if (c->state == CHANNELS__CONN_ANSWERED)
             channels__conn_end(c);
+        else if (c->state == CHANNELS__CONN_PENDING || c->state == CHANNELS__CONN_ACCEPTED)
+            channels__conn_over(c); /* bytes of its frames are lost */
         return CHANNELS_ERR_PROTOCOL;
     }
     char *held = channels__resize(&c->ep->mem, http->held, http->held_len, http->held_len + len);

@@ -16,16 +16,19 @@
 
 #include "wire/utf8.h"
 
-#define SPARE 4u /* contexts kept for the next connection that needs one */
+#define SPARE 4u     /* contexts kept for the next connection that needs one */
+#define HEAD_MAX 14u /* the longest header of a frame */
 
 struct channels__ws_lens {
     wslay_frame_context_ptr ctx;
     channels__ws_lens *next; /* of the spare ones */
-    const uint8_t *bytes;    /* not yet given to wslay */
+    const uint8_t *given;    /* the bytes in hand */
+    const uint8_t *bytes;    /* of them, what was not yet given to wslay */
     size_t len;
     uint64_t pending; /* given to wslay, and not of a complete frame */
     uint64_t got;     /* of the payload of the frame in flight */
     bool begun;       /* its header has been judged */
+    uint8_t head[HEAD_MAX]; /* what has come of a header that wslay does not show yet */
     uint8_t ncontrol;
     uint8_t control[CHANNELS__WS_CONTROL]; /* payload of a control frame */
 };
@@ -172,11 +175,11 @@ static bool known(uint8_t opcode)
            (opcode >= WSLAY_CONNECTION_CLOSE && opcode <= WSLAY_PONG);
 }
 
-/* Of a frame whose first bytes have come: 0, or the code to close with. */
+/* Of a frame by its header: 0, or the code to close with. */
 static int judge(const channels__ws_in *in, const struct wslay_frame_iocb *frame,
                  const channels__ws_limits *limits)
 {
-    channels__ws_message *m = in->message;
+    const channels__ws_message *m = in->message;
     bool continues = frame->opcode == WSLAY_CONTINUATION_FRAME;
     if (frame->rsv != WSLAY_RSV_NONE || !frame->mask || !known(frame->opcode))
         return WSLAY_CODE_PROTOCOL_ERROR;
@@ -186,10 +189,50 @@ static int judge(const channels__ws_in *in, const struct wslay_frame_iocb *frame
         return WSLAY_CODE_PROTOCOL_ERROR;
     if (frame->payload_length > limits->max_message - (m != NULL ? m->len : 0))
         return WSLAY_CODE_MESSAGE_TOO_BIG;
-    if (continues && frame->payload_length == 0 && !frame->fin &&
-        ++m->empties > limits->max_empty_fragments)
+    return 0;
+}
+
+static int count_empty(channels__ws_in *in, const struct wslay_frame_iocb *frame,
+                       const channels__ws_limits *limits)
+{
+    if (frame->opcode == WSLAY_CONTINUATION_FRAME && frame->payload_length == 0 && !frame->fin &&
+        ++in->message->empties > limits->max_empty_fragments)
         return WSLAY_CODE_POLICY_VIOLATION;
     return 0;
+}
+
+/* The length of a payload, as far as it is known: what has not come counts as nothing. */
+static uint64_t announced(const uint8_t *head, size_t n)
+{
+    size_t bytes = (head[1] & 0x7f) == 126 ? 2 : (head[1] & 0x7f) == 127 ? 8 : 0;
+    uint64_t length = 0;
+    if (bytes == 0)
+        return head[1] & 0x7f;
+    for (size_t i = 0; i < bytes && n >= 2 + bytes; i++)
+        length = length << 8 | head[2 + i];
+    return length;
+}
+
+/* wslay shows a frame with the first byte of its payload. One whose header is wrong already, and who
+ * sends nothing more, would wait till it is idle: such a header is looked at by hand. */
+static int judge_head(channels__ws_in *in, const channels__ws_limits *limits)
+{
+    channels__ws_lens *lens = in->lens;
+    const uint8_t *head = lens->head;
+    size_t n = (size_t)lens->pending, given = (size_t)(lens->bytes - lens->given);
+    size_t fresh = given < n ? given : n;
+    if (n == 0 || n > HEAD_MAX)
+        return 0;
+    memcpy(lens->head + n - fresh, lens->bytes - fresh, fresh);
+    struct wslay_frame_iocb frame = { .fin = head[0] >> 7,
+                                      .rsv = head[0] >> 4 & 7,
+                                      .opcode = head[0] & 15,
+                                      .mask = 1 };
+    if (n >= 2) {
+        frame.mask = head[1] >> 7;
+        frame.payload_length = announced(head, n);
+    }
+    return judge(in, &frame, limits);
 }
 
 static bool close_code_valid(int code)
@@ -286,6 +329,8 @@ static channels__ws_got read_piece(channels__ws *ws, channels__ws_in *in,
 {
     channels__ws_lens *lens = in->lens;
     int code = lens->begun ? 0 : judge(in, frame, limits);
+    if (code == 0)
+        code = count_empty(in, frame, limits);
     if (code != 0)
         return fault(code);
     lens->got += frame->data_length;
@@ -306,7 +351,7 @@ bool channels__ws_in_give(channels__ws *ws, channels__ws_in *in, const void *dat
         in->lens = borrow(ws);
     if (in->lens == NULL)
         return false;
-    in->lens->bytes = data;
+    in->lens->given = in->lens->bytes = data;
     in->lens->len = len;
     return true;
 }
@@ -337,6 +382,9 @@ channels__ws_got channels__ws_next(channels__ws *ws, channels__ws_in *in,
     while (got.event == CHANNELS__WS_NONE) {
         ssize_t n = wslay_frame_recv(in->lens->ctx, &frame);
         if (n == WSLAY_ERR_WANT_READ) {
+            int code = in->lens->begun ? 0 : judge_head(in, limits);
+            if (code != 0)
+                return fault(code);
             if (in->lens->pending == 0)
                 lens_end(ws, in);
             break;

@@ -189,12 +189,15 @@ static bool list_headers(channels__http *h)
     return true;
 }
 
-/* False if the body cannot be understood: the one coding that is known is "chunked". */
+/* False if it cannot be told where the request ends, the one coding that is known being "chunked",
+ * or which of two hosts it is for (RFC 9112, 3.2). */
 static bool heed_headers(channels__http *h)
 {
+    unsigned hosts = 0;
     for (size_t i = 0; i < h->nheaders; i++) {
         const channels_header *header = &h->headers[i];
-        if (!channels__http_token(header->name))
+        hosts += channels__same(header->name, "host");
+        if (!channels__http_token(header->name) || hosts > 1)
             return false;
         if (channels__same(header->name, "transfer-encoding") &&
             !channels__same(header->value, "chunked"))

@@ -315,15 +315,16 @@ int channels_request_param(const channels_request *req, const char *name, char *
     return (int)n;
 }
 
-bool channels__query_has(const char *query, const char *name)
+bool channels__query_nests(const char *query, const char *name)
 {
     channels_request req = { .query = query };
-    if (query == NULL || strstr(query, name) == NULL) /* as good as always: cheap */
+    if (query == NULL || strpbrk(query, "[%") == NULL) /* as good as always: cheap */
         return false;
     cJSON *params = channels_request_params(&req);
-    bool has = params == NULL || cJSON_GetObjectItemCaseSensitive(params, name) != NULL;
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(params, name);
+    bool nests = params == NULL || (value != NULL && !cJSON_IsString(value));
     cJSON_Delete(params);
-    return has;
+    return nests;
 }
 
 const char *channels_request_header(const channels_request *req, const char *name)

@@ -9,7 +9,7 @@
 /* What it decodes to is UTF-8 without NUL (which a cJSON string cannot hold), and no key has more
  * than 100 brackets: if not, the request is answered 400. A % that begins no %XX stands for itself. */
 bool channels__query_valid(const char *query);
-/* There is a parameter of that name, be it a text or something nested. */
-bool channels__query_has(const char *query, const char *name);
+/* What the parameter of that name comes to is no text but something nested. */
+bool channels__query_nests(const char *query, const char *name);
 
 #endif

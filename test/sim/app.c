@@ -49,8 +49,7 @@ static int shout(channels_channel *ch, app *a, bool from, bool bytes)
     unsigned number = model_broadcasts(&a->model, topic_of(ch), from ? n : 0, bytes);
     char text[16];
     snprintf(text, sizeof text, "%u", number);
-    channels_payload p =
-        bytes ? channels_binary(text, strlen(text)) : numbered(a, "i", number);
+    channels_payload p = bytes ? channels_binary(text, strlen(text)) : numbered(a, "i", number);
     int err = from ? channels_broadcast_from(ch, "shout", p) : channels_broadcast(ch, "shout", p);
     if (err != CHANNELS_OK)
         model_wrong(&a->model, "broadcast %u returned %d", number, err);
@@ -78,7 +77,7 @@ void app_news(app *a)
 
 /* --- Answering later ---------------------------------------------------------------------- */
 
-static void add_later(app *a, channels_ref ref, int what, unsigned n)
+static void add_later(app *a, channels_ref ref, app_what what, unsigned n)
 {
     if (a->nlaters == a->size) {
         a->size = a->size != 0 ? 2 * a->size : 64;
@@ -104,9 +103,7 @@ static void answer_join(app *a, const app_later *l)
         return; /* its client has gone meanwhile */
     switch (app_random(a, 3)) {
     case 0: channels_ref_drop(a->host.ep, l->ref); return;
-    case 1:
-        channels_ref_reply(a->host.ep, l->ref, "error", numbered(a, "r", l->n));
-        return;
+    case 1: channels_ref_reply(a->host.ep, l->ref, "error", numbered(a, "r", l->n)); return;
     default:
         model_member_joins(&a->model, l->n);
         if (channels_ref_reply(a->host.ep, l->ref, "ok", numbered(a, "r", l->n)) != CHANNELS_OK)

@@ -6,10 +6,12 @@
 #include "sim/client.h"
 #include "sim/model.h"
 
+typedef enum { LATER_EVENT, LATER_JOIN, LATER_CONNECT } app_what;
+
 /* An answer that comes later. */
 typedef struct app_later {
     channels_ref ref;
-    enum { LATER_EVENT, LATER_JOIN, LATER_CONNECT } what;
+    app_what what;
     unsigned n; /* the ask */
 } app_later;
 

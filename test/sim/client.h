@@ -66,7 +66,7 @@ struct sim_client {
     char *heard;
 };
 
-/* By a GET of `target`; a client may be used again. Its result is that of channels_socket_open(). */
+/* By a GET of `target`; a client may be used again. The result of channels_socket_open(). */
 int sim_connect(sim_client *c, sim_host *host, const char *target);
 int sim_connect_request(sim_client *c, sim_host *host, const channels_request *req);
 /* Their results are those of channels_socket_receive(). */

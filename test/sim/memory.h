@@ -1,6 +1,6 @@
-/* memory.h - an allocator that finds mistakes: it checks the sizes it is told, moves a block at each
- * change of its size, fills what is new and what is freed with junk, guards both ends, counts, and
- * fails when it is told to. A mistake ends the program. */
+/* memory.h - an allocator that finds mistakes: it checks the sizes it is told, moves a block at
+ * each change of its size, fills what is new and what is freed with junk, guards both ends, counts,
+ * and fails when it is told to. A mistake ends the program. */
 #ifndef SIM_MEMORY_H
 #define SIM_MEMORY_H
 
@@ -20,8 +20,8 @@ void *sim_memory_realloc(sim_memory *memory, void *p, size_t old_size, size_t ne
 /* Counts a call: it is to fail. */
 bool sim_memory_fails(sim_memory *memory);
 
-/* What the tests themselves need comes from here and never fails; free() gives it back. Where malloc
- * is made to fail, it asks `sim_memory_private` whether it is for them. */
+/* What the tests themselves need comes from here and never fails; free() gives it back. Where
+ * malloc is made to fail, it asks `sim_memory_private` whether it is for them. */
 void *sim_alloc(size_t size);
 void *sim_resize(void *p, size_t size);
 extern _Thread_local volatile bool sim_memory_private; /* realloc() is taken not to look */

@@ -137,8 +137,8 @@ static void check_member(model *m, model_client *c, unsigned n, const char *when
 
 static void heard_end(model *m, model_client *c, unsigned topic, unsigned n)
 {
-    unsigned *is = topic < MODEL_TOPICS && n == c->replaced[topic] ? &c->replaced[topic]
-                                                                   : &c->member[topic];
+    unsigned *is =
+        topic < MODEL_TOPICS && n == c->replaced[topic] ? &c->replaced[topic] : &c->member[topic];
     if (topic >= MODEL_TOPICS || n == 0 || n != *is) {
         model_wrong(m, "client %u hears of the end of %u", c->number, n);
         return;

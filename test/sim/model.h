@@ -1,10 +1,11 @@
 /* model.h - what has to come of what happens in the simulation, and whether it did.
  *
- * Every message of a client that can be answered is an `ask`, with its number for a ref. Those about
- * one topic are answered in order, but for those that the application puts off. The ask of
- * a join is a `member` as well: the channel that came of it, with that number for a join_ref.
+ * Every message of a client that can be answered is an `ask`, with its number for a ref. Those
+ * about one topic are answered in order, but for those that the application puts off. The ask of a
+ * join is a `member` as well: the channel that came of it, with that number for a join_ref.
  * Broadcasts of a topic are numbered in the order in which they were made, and a member hears those
- * from its join to its end, each once and in order. What is pushed to a member is numbered likewise.
+ * from its join to its end, each once and in order. What is pushed to a member is numbered
+ * likewise.
  *
  * The callbacks tell the model what they did, the clients what they hear. */
 #ifndef SIM_MODEL_H
@@ -62,7 +63,7 @@ typedef struct model {
     unsigned nasks, size;
     model_topic topics[MODEL_TOPICS];
     unsigned secrets[MODEL_TOPICS], news; /* the last broadcasts of these kinds */
-    unsigned heard; /* messages, for who wants to know that something happened */
+    unsigned heard;  /* messages, for who wants to know that something happened */
     char wrong[512]; /* the first thing that was not as it should be */
 } model;
 

@@ -1,10 +1,11 @@
 /* oom.c - a life of an endpoint that touches all that allocates, again and again, each time with
  * another of its allocations failing: that one alone, or all from then on. Nothing may crash or be
- * lost, nobody may end other than once, what clients get stays well-formed; and when there is memory
- * again, a new client can join and talk.
+ * lost, nobody may end other than once, what clients get stays well-formed; and when there is
+ * memory again, a new client can join and talk.
  *
- * The endpoint's own allocator comes first; then malloc itself, for what has no other: wslay, cJSON,
- * OpenSSL, letters of other threads. (Sanitizers have a malloc of their own: the second is left out.) */
+ * The endpoint's own allocator comes first; then malloc itself, for what has no other: wslay,
+ * cJSON, OpenSSL, letters of other threads. (Sanitizers have a malloc of their own: the second is
+ * left out.) */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -335,9 +336,9 @@ static void join_all(play *p)
 
 static void talk(play *p)
 {
-    static const char *const events[] = { "tree",   "shout", "secret", "timers",
-                                          "sends",  "later", "later",  "\\u00e9\\ud83d\\ude00",
-                                          "stop",   "none" };
+    static const char *const events[] = { "tree",  "shout", "secret", "timers",
+                                          "sends", "later", "later",  "\\u00e9\\ud83d\\ude00",
+                                          "stop",  "none" };
     char text[3000], piece[100];
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
         snprintf(text, sizeof text, "[null,'%zu','room:%c','%s',{'n':[1,{'a':'b'}],'pad':'%0*d'}]",

@@ -162,7 +162,6 @@ static const channels_handler room = { .assigns_size = 24,
                                        .terminate = on_terminate };
 static const channels_route routes[] = { { .pattern = "room:*", .handler = &room, .arg = "room" },
                                          { .pattern = NULL } };
-const channels_socket_handler probe_handler = { .assigns_size = 40,
-                                                .routes = routes,
-                                                .connect = on_connect,
-                                                .disconnect = on_disconnect };
+const channels_socket_handler probe_handler = {
+    .assigns_size = 40, .routes = routes, .connect = on_connect, .disconnect = on_disconnect
+};

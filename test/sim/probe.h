@@ -1,7 +1,7 @@
 /* probe.h - handlers that write down how they were called and do what a test wants.
  *
- * All callbacks there are, for the topics "room:*". Without a function of the test's they answer the
- * events of the client so: `echo` is replied to with its payload, `push` is pushed, `shout` and
+ * All callbacks there are, for the topics "room:*". Without a function of the test's they answer
+ * the events of the client so: `echo` is replied to with its payload, `push` is pushed, `shout` and
  * `shout_from` are broadcast, `stop` and `fail` return that, `none` does nothing; all others are
  * replied to with {}. The broadcast "secret" is intercepted; it is pushed as it is. */
 #ifndef SIM_PROBE_H

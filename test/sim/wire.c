@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#define KEY "dGhlIHNhbXBsZSBub25jZQ=="    /* of RFC 6455, 1.3, */
+#define KEY "dGhlIHNhbXBsZSBub25jZQ=="        /* of RFC 6455, 1.3, */
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" /* and what is to be answered */
 
 static void put(sim_bytes *b, const void *bytes, size_t len)
@@ -33,7 +33,8 @@ bool sim_wire_open(sim_wire *w, sim_host *host)
     memset(w, 0, sizeof *w);
     w->host = host;
     w->last = &w->first;
-    return channels_conn_new(host->ep, "192.0.2.1:4711", w, &w->conn) == CHANNELS_OK;
+    const channels_stream stream = { .peer = "192.0.2.1:4711" };
+    return channels_conn_new(host->ep, &stream, w, &w->conn) == CHANNELS_OK;
 }
 
 void sim_wire_raw(sim_wire *w, const void *bytes, size_t len)

@@ -88,7 +88,7 @@ int conn_open(conn_client *c, conn_case *t)
     c->t = t;
     c->step = t->step;
     c->window = SIZE_MAX;
-    return channels_conn_new(t->host.ep, "192.0.2.1:4711", c, &c->conn);
+    return channels_conn_new(t->host.ep, &(channels_stream){ .peer = "192.0.2.1:4711" }, c, &c->conn);
 }
 
 void conn_close(conn_client *c)

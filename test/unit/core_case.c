@@ -55,7 +55,8 @@ void core_quiet_at(sim_client *c, const char *file, int line)
     _assert_string_equal(heard != NULL ? heard : "(nothing)", "(nothing)", file, line);
 }
 
-void core_join_at(sim_client *c, const char *topic, const char *join_ref, const char *file, int line)
+void core_join_at(sim_client *c, const char *topic, const char *join_ref, const char *file,
+                  int line)
 {
     char text[256];
     snprintf(text, sizeof text, "['%s','%s','%s','phx_join',{}]", join_ref, join_ref, topic);

@@ -49,7 +49,8 @@ void core_case_restart(core_case *t, const channels_config *config,
 /* The last line logged holds this. */
 #define logged(t, text) core_logged_at(t, text, __FILE__, __LINE__)
 
-void core_join_at(sim_client *c, const char *topic, const char *join_ref, const char *file, int line);
+void core_join_at(sim_client *c, const char *topic, const char *join_ref, const char *file,
+                  int line);
 void core_hear_at(sim_client *c, const char *text, const char *file, int line);
 void core_quiet_at(sim_client *c, const char *file, int line);
 void core_say_at(sim_client *c, const char *text, const char *file, int line);

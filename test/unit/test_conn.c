@@ -533,6 +533,7 @@ static void early_frames(conn_case *t)
     conn_turn(t, 0);
     took(&t->a, WELCOME);
     frame_is(&t->a, FIN | PONG, "hello", 5);
+    frame_is(&t->a, FIN | PONG, "hello", 5);
     silent(&t->a);
     wants(&t->a, READ);
     conn_frame(&t->a, FIN | CLOSE, "\x03\xe8", 2);
@@ -559,7 +560,7 @@ static void too_many_early_frames(conn_case *t)
     conn_open(&t->a, t);
     conn_say(&t->a, HANDSHAKE);
     conn_send(&t->a, bytes, sizeof bytes);
-    assert_int_equal(channels_accept(t->host.ep, t->probe.ref), CHANNELS_OK);
+    assert_int_equal(channels_accept(t->host.ep, t->probe.ref), CHANNELS_ERR_CLOSED);
     conn_turn(t, 0);
     silent(&t->a);
     assert_null(t->a.conn);
@@ -696,6 +697,24 @@ static void time_for_answers(conn_case *t)
     assert_null(t->a.conn);
 }
 
+/* But it is no way to be slow with the next request. */
+static void no_time_for_slow_heads(conn_case *t)
+{
+    t->request = much;
+    conn_open(&t->a, t);
+    t->a.window = 1;
+    conn_say(&t->a, "GET / HTTP/1.1\r\n\r\nGET /");
+    for (int i = 0; i < 9; i++) {
+        conn_turn(t, 1000);
+        t->a.window = 1;
+        conn_flush(&t->a);
+        conn_say(&t->a, "a");
+    }
+    assert_non_null(t->a.conn);
+    conn_turn(t, 1000);
+    assert_null(t->a.conn);
+}
+
 static void lingers(conn_case *t)
 {
     static char bytes[65536];
@@ -710,7 +729,7 @@ static void lingers(conn_case *t)
     conn_open(&t->a, t);
     conn_say(&t->a, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
     t->a.step = 0;
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 1024; i++)
         conn_send(&t->a, bytes, sizeof bytes);
     wants(&t->a, READ | SHUTDOWN);
     conn_send(&t->a, bytes, 1);
@@ -1032,6 +1051,7 @@ int main(void)
         CONN_TEST(slow_heads_are_cut),
         CONN_TEST(time_between_requests),
         CONN_TEST(time_for_answers),
+        CONN_TEST(no_time_for_slow_heads),
         CONN_TEST(lingers),
         CONN_TEST(times_are_configured),
         CONN_TEST(told_once),

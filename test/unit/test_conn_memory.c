@@ -195,8 +195,10 @@ static void an_idle_client_is_small(void **state)
                   probe_handler.assigns_size - probe_handler.routes->handler->assigns_size;
     printf("# %zu bytes for an idle client\n", each);
     assert_true(each <= PROMISED);
-    for (size_t i = 0; i < CLIENTS; i++)
+    for (size_t i = 0; i < CLIENTS; i++) {
         conn_close(&clients[i]);
+        free(clients[i].got);
+    }
     assert_int_equal(conn_case_end(t), 0);
     free(clients);
     free(t);

@@ -1,4 +1,4 @@
-/* test_core_connect.c - how clients get in, ids, and how the host puts them out: PROTOCOL 3, 7.7. */
+/* test_core_connect.c - how clients get in, their ids, and how the host puts them out. */
 #include "unit/core_case.h"
 
 static int return_err(channels_socket *s, const channels_request *req, probe *p)

@@ -1,4 +1,4 @@
-/* test_core_join.c - into a topic and out of it: PROTOCOL 7.1, 7.2, 7.4, 7.5. */
+/* test_core_join.c - into a topic and out of it: what the client is told, and when. */
 #include "unit/core_case.h"
 
 static const char *reply_text; /* what the functions below answer with */

@@ -235,6 +235,30 @@ static void sends_from_another_thread(void **state)
     traced(t, "");
 }
 
+static int send_again(channels_channel *ch, void *info, probe *p)
+{
+    (void)ch;
+    if (strcmp(info, "first") == 0)
+        channels_send(p->host->ep, p->self, probe_info(p, "second"), probe_drop);
+    return CHANNELS_OK;
+}
+
+/* What was sent before a message came is handled before it, even if it is still in the queue. */
+static void older_comes_first(void **state)
+{
+    core_case *t = *state;
+    t->probe.joined = take_self;
+    t->probe.handle_info = send_again;
+    sim_connect(&t->a, &t->host, V2);
+    join(&t->a, "room:a", "1");
+    t->probe.trace[0] = '\0';
+    channels_send(t->host.ep, t->probe.self, probe_info(&t->probe, "first"), probe_drop);
+    traced(t, "info room:a first;");
+    assert_int_equal(channels_endpoint_timeout(t->host.ep), 0);
+    say(&t->a, "['1','2','room:a','x',{}]");
+    traced(t, "info room:a second;in room:a x {};");
+}
+
 static int stop_info(channels_channel *ch, void *info, probe *p)
 {
     (void)ch, (void)info;
@@ -280,6 +304,13 @@ static void stops_from_elsewhere(void **state)
     assert_string_equal(channels_socket_transport(t->a.socket), "websocket");
     assert_int_equal(channels_stop(ch), CHANNELS_OK);
     traced(t, "terminate room:a stopped;");
+    assert_int_equal(channels_push(ch, "e", channels_empty()), CHANNELS_ERR_CLOSED);
+    assert_int_equal(channels_broadcast(ch, "e", channels_empty()), CHANNELS_ERR_CLOSED);
+    assert_int_equal(channels_subscribe(ch, "e"), CHANNELS_ERR_CLOSED);
+    assert_int_equal(channels_self(ch, &t->probe.ref), CHANNELS_ERR_CLOSED);
+    assert_int_equal(channels_info_after(ch, 1, NULL, NULL, NULL), CHANNELS_ERR_CLOSED);
+    assert_int_equal(channels_stop(ch), CHANNELS_ERR_CLOSED);
+    assert_string_equal(channels_channel_topic(ch), "room:a");
     hear(&t->a, "['1',null,'room:a','e',{}]");
     hear(&t->a, "[null,null,'room:a','f',{}]");
     hear(&t->a, "['1','1','room:a','phx_close',{}]");
@@ -326,6 +357,7 @@ int main(void)
         CORE_TEST(sends_from_this_thread),
         CORE_TEST(drops_what_comes_too_late),
         CORE_TEST(sends_from_another_thread),
+        CORE_TEST(older_comes_first),
         CORE_TEST(ends_in_handle_info),
         CORE_TEST(stops_from_elsewhere),
         CORE_TEST(stops_from_another_channel),

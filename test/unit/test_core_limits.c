@@ -55,6 +55,26 @@ static void hundred_channels(void **state)
                 "{'status':'error','response':{'reason':'too many channels joined'}}]");
 }
 
+/* --- Names -------------------------------------------------------------------------------- */
+
+/* Topic and refs together: they are kept as long as the channel lives. */
+static void max_topic(void **state)
+{
+    static const channels_mount_options short_ones = { .max_topic = 20 };
+    core_case *t = *state;
+    restart(t, &short_ones);
+    sim_connect(&t->a, &t->host, V2);
+    say(&t->a, "['1','1','room:123456789','phx_join',{}]");
+    hear(&t->a, "['1','1','room:123456789','phx_reply',{'status':'ok','response':{}}]");
+    say(&t->a, "['2','2','room:1234567890','phx_join',{}]");
+    hear(&t->a, "['2','2','room:1234567890','phx_reply',"
+                "{'status':'error','response':{'reason':'topic too long'}}]");
+    say(&t->a, "['1234567890','2','room:a','phx_join',{}]");
+    hear(&t->a, "['1234567890','2','room:a','phx_reply',"
+                "{'status':'error','response':{'reason':'topic too long'}}]");
+    unharmed(t);
+}
+
 /* --- Bytes that wait ---------------------------------------------------------------------- */
 
 static channels_payload large(size_t n)
@@ -211,17 +231,81 @@ static void max_deferred(void **state)
     unharmed(t);
 }
 
+static int take_one(channels_channel *ch, const channels_msg *msg, probe *p)
+{
+    (void)msg;
+    p->err = channels_later(ch, &p->ref);
+    return CHANNELS_OK;
+}
+
+/* The texts of refs count as what waits behind a join does. */
+static void max_deferred_bytes(void **state)
+{
+    static const channels_mount_options little = { .max_deferred_bytes = 1000 };
+    core_case *t = *state;
+    char text[1000];
+    restart(t, &little);
+    sim_connect(&t->a, &t->host, V2);
+    join(&t->a, "room:a", "1");
+    t->probe.handle_in = take_one;
+    snprintf(text, sizeof text, "['1','%0600d','room:a','x',{}]", 0);
+    for (int i = 0; i < 3; i++) {
+        say(&t->a, text);
+        assert_int_equal(t->probe.err, CHANNELS_OK);
+        channels_ref first = t->probe.ref;
+        say(&t->a, text);
+        assert_int_equal(t->probe.err, CHANNELS_ERR_LIMIT);
+        channels_ref_drop(t->host.ep, first);
+    }
+    assert_int_equal(t->a.closed, 0);
+    t->probe.handle_in = NULL;
+    unharmed(t);
+}
+
+/* A ref keeps the text of the message's ref. */
+static void max_deferred_bytes_of_refs(void **state)
+{
+    static const channels_mount_options few = { .max_deferred_bytes = 100 };
+    core_case *t = *state;
+    restart(t, &few);
+    sim_connect(&t->a, &t->host, V2);
+    join(&t->a, "room:a", "1");
+    t->probe.handle_in = take_two;
+    say(&t->a, "['1','0123456789012345678901234567890123456789012345678901234567','room:a','x',{}]");
+    assert_int_equal(t->probe.err, CHANNELS_OK); /* 60 bytes; another 60 are too many */
+    assert_non_null(strstr(t->probe.trace, "second -5;"));
+    channels_ref_drop(t->host.ep, t->probe.ref);
+    say(&t->a, "['1','0123456789012345678901234567890123456789012345','room:a','x',{}]");
+    assert_int_equal(t->probe.err, CHANNELS_OK); /* 48 */
+    assert_non_null(strstr(t->probe.trace, "second 0;"));
+    t->probe.handle_in = NULL;
+    unharmed(t);
+}
+
+static void largest_max_topic(void **state)
+{
+    static const channels_mount_options too_much = { .max_topic = 65536 };
+    core_case *t = *state;
+    assert_int_equal(channels_mount(t->host.ep, "/more", &probe_handler, &too_much, NULL),
+                     CHANNELS_ERR_INVALID);
+    logged(t, "max_topic can be at most 65535");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CORE_TEST(max_channels),
         CORE_TEST(hundred_channels),
+        CORE_TEST(max_topic),
         CORE_TEST(max_queued),
         CORE_TEST(max_queued_in_a_callback),
         CORE_TEST(transport_fails),
         CORE_TEST(max_nesting),
         CORE_TEST(thousand_levels),
         CORE_TEST(max_deferred),
+        CORE_TEST(max_deferred_bytes_of_refs),
+        CORE_TEST(largest_max_topic),
+        CORE_TEST(max_deferred_bytes),
     };
     return cmocka_run_group_tests_name("core_limits", tests, NULL, NULL);
 }

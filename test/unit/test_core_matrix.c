@@ -1,6 +1,6 @@
-/* test_core_matrix.c - every call from every callback, and every pair of calls: whatever comes of it,
- * each channel and client ends exactly once and nothing is lost. Calls that may not be made from
- * callbacks say so and change nothing. */
+/* test_core_matrix.c - every call from every callback, and every pair of calls: whatever comes of
+ * it, each channel and client ends exactly once and nothing is lost. Calls that may not be made
+ * from callbacks say so and change nothing. */
 #include <channels/pubsub.h>
 
 #include "unit/core_case.h"
@@ -26,13 +26,13 @@ typedef struct scene scene;
 typedef void call(scene *s, channels_channel *ch, channels_socket *socket);
 
 struct scene {
-    core_case t;     /* t.a is the client to whose callbacks it happens */
-    callback where;  /* in this one, */
-    call *calls[2];  /* these are made, */
-    int result;      /* and this is returned; */
-    bool set;        /* once the scene is, */
-    bool done;       /* and only once */
-    bool freed;      /* the endpoint was */
+    core_case t;    /* t.a is the client to whose callbacks it happens */
+    callback where; /* in this one, */
+    call *calls[2]; /* these are made, */
+    int result;     /* and this is returned; */
+    bool set;       /* once the scene is, */
+    bool done;      /* and only once */
+    uint32_t seed;  /* other than 0: any calls in any callbacks, at random */
     int admitted, terminated, connected, disconnected;
     unsigned misuses;
     channels_ref other, late, waiting; /* the other's self, its message, a client's connect */
@@ -46,9 +46,19 @@ static scene *scene_of(probe *p)
     return (scene *)(void *)((char *)p - offsetof(scene, t.probe));
 }
 
+static unsigned draw(scene *s, unsigned n)
+{
+    s->seed = s->seed * 1664525u + 1013904223u;
+    return (s->seed >> 8) % n;
+}
+
+static int act_at_random(scene *s, channels_channel *ch, channels_socket *socket);
+
 /* The channel in whose callback it happens, or else the other client's. */
 static int act(scene *s, callback where, channels_channel *ch, channels_socket *socket)
 {
+    if (s->set && s->seed != 0)
+        return act_at_random(s, ch, socket);
     if (!s->set || s->done || s->where != where)
         return CHANNELS_OK;
     s->done = true;
@@ -124,7 +134,7 @@ CALL(do_info_now, void *info = probe_info(&s->t.probe, "now");
 CALL(do_info_after, void *info = probe_info(&s->t.probe, "after");
      if (channels_info_after(ch, 5, info, probe_drop, &s->timer) != CHANNELS_OK) probe_drop(info))
 CALL(do_timer_stop, channels_timer_stop(ch, s->timer))
-CALL(do_free, channels_endpoint_free(EP); s->freed = true)
+CALL(do_free, channels_endpoint_free(EP); misused(s, "channels_endpoint_free", true))
 CALL(do_mount, channels_mount(EP, "/more", &probe_handler, NULL, &s->t.probe))
 CALL(do_disconnect, channels_disconnect(EP, "users:1"))
 CALL(do_disconnect_other, channels_disconnect(EP, "users:b"))
@@ -146,7 +156,8 @@ CALL(do_receive, misused(s, "channels_socket_receive",
                          channels_socket_receive(socket, EMPTY) == CHANNELS_ERR_MISUSE))
 CALL(do_closed, channels_socket_closed(socket); misused(s, "channels_socket_closed", true))
 CALL(do_look, channels_assigns(ch); channels_channel_arg(ch); channels_socket_assigns(socket);
-     channels_socket_id(socket); channels_socket_transport(socket); channels_ref_socket(EP, s->late))
+     channels_socket_id(socket); channels_socket_transport(socket);
+     channels_ref_socket(EP, s->late))
 
 static void note(void *arg, const channels_msg *msg)
 {
@@ -175,11 +186,23 @@ static call *const calls[] = {
 };
 #define CALLS (sizeof calls / sizeof *calls)
 
+static int act_at_random(scene *s, channels_channel *ch, channels_socket *socket)
+{
+    static const int results[] = { CHANNELS_STOP, CHANNELS_REFUSE, CHANNELS_LATER, -1 };
+    if (ch == NULL)
+        ch = channels_ref_channel(EP, s->other);
+    if (socket == NULL && ch != NULL)
+        socket = channels_channel_socket(ch);
+    for (unsigned n = draw(s, 4); n > 0 && ch != NULL; n--)
+        calls[draw(s, CALLS)](s, ch, socket);
+    return draw(s, 10) == 0 ? results[draw(s, 4)] : CHANNELS_OK;
+}
+
 /* --- The callbacks ------------------------------------------------------------------------ */
 
-static bool is_a(const channels_channel *ch)
+static bool is_on(const scene *s, const channels_channel *ch)
 {
-    return strcmp(channels_channel_topic(ch), "room:a") == 0;
+    return s->seed != 0 || strcmp(channels_channel_topic(ch), "room:a") == 0;
 }
 
 static int on_connect(channels_socket *socket, const channels_request *req, probe *p)
@@ -211,7 +234,7 @@ static int on_join(channels_channel *ch, const channels_msg *msg, probe *p)
     scene *s = scene_of(p);
     (void)msg;
     channels_subscribe(ch, "news");
-    int r = is_a(ch) ? act(s, IN_JOIN, ch, NULL) : CHANNELS_OK;
+    int r = is_on(s, ch) ? act(s, IN_JOIN, ch, NULL) : CHANNELS_OK;
     s->admitted += r == CHANNELS_OK || r == CHANNELS_LATER;
     return r;
 }
@@ -219,11 +242,11 @@ static int on_join(channels_channel *ch, const channels_msg *msg, probe *p)
 static int on_joined(channels_channel *ch, probe *p)
 {
     scene *s = scene_of(p);
-    if (!s->set && !is_a(ch))
+    if (!s->set)
         return channels_self(ch, &s->other);
-    if (is_a(ch))
+    if (is_on(s, ch))
         channels_self(ch, &s->self);
-    return is_a(ch) ? act(s, IN_JOINED, ch, NULL) : CHANNELS_OK;
+    return is_on(s, ch) ? act(s, IN_JOINED, ch, NULL) : CHANNELS_OK;
 }
 
 static int on_in(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -232,25 +255,28 @@ static int on_in(channels_channel *ch, const channels_msg *msg, probe *p)
     (void)msg;
     if (!s->set)
         return channels_later(ch, &s->late);
-    return is_a(ch) ? act(s, IN_HANDLE_IN, ch, NULL) : CHANNELS_OK;
+    return is_on(s, ch) ? act(s, IN_HANDLE_IN, ch, NULL) : CHANNELS_OK;
 }
 
 static int on_out(channels_channel *ch, const channels_msg *msg, probe *p)
 {
+    scene *s = scene_of(p);
     (void)msg;
-    return is_a(ch) ? act(scene_of(p), IN_HANDLE_OUT, ch, NULL) : CHANNELS_OK;
+    return is_on(s, ch) ? act(s, IN_HANDLE_OUT, ch, NULL) : CHANNELS_OK;
 }
 
 static int on_broadcast(channels_channel *ch, const channels_msg *msg, probe *p)
 {
+    scene *s = scene_of(p);
     (void)msg;
-    return is_a(ch) ? act(scene_of(p), IN_HANDLE_BROADCAST, ch, NULL) : CHANNELS_OK;
+    return is_on(s, ch) ? act(s, IN_HANDLE_BROADCAST, ch, NULL) : CHANNELS_OK;
 }
 
 static int on_info(channels_channel *ch, void *info, probe *p)
 {
+    scene *s = scene_of(p);
     (void)info;
-    return is_a(ch) ? act(scene_of(p), IN_HANDLE_INFO, ch, NULL) : CHANNELS_OK;
+    return is_on(s, ch) ? act(s, IN_HANDLE_INFO, ch, NULL) : CHANNELS_OK;
 }
 
 static void on_terminate(channels_channel *ch, channels_reason why, probe *p)
@@ -258,7 +284,7 @@ static void on_terminate(channels_channel *ch, channels_reason why, probe *p)
     scene *s = scene_of(p);
     (void)why;
     s->terminated++;
-    if (is_a(ch))
+    if (is_on(s, ch))
         act(s, IN_TERMINATE, ch, NULL);
 }
 
@@ -289,7 +315,7 @@ static void set_the_scene(scene *s)
 
 static bool is_there(const scene *s)
 {
-    return !s->freed && s->t.a.socket != NULL && s->t.a.opened == CHANNELS_OK;
+    return s->t.a.socket != NULL && s->t.a.opened == CHANNELS_OK;
 }
 
 static void tell(scene *s, const char *text)
@@ -300,14 +326,13 @@ static void tell(scene *s, const char *text)
 
 static void publish(scene *s, const char *topic, const char *event)
 {
-    if (!s->freed)
-        channels_pubsub_broadcast(EP, topic, event, EMPTY);
+    channels_pubsub_broadcast(EP, topic, event, EMPTY);
 }
 
 static void send_info(scene *s)
 {
     void *info = probe_info(&s->t.probe, "info");
-    if (s->freed || channels_send(EP, s->self, info, probe_drop) != CHANNELS_OK)
+    if (channels_send(EP, s->self, info, probe_drop) != CHANNELS_OK)
         probe_drop(info);
 }
 
@@ -320,14 +345,39 @@ static void live(scene *s)
     publish(s, "news", "e");
     publish(s, "fn", "e");
     send_info(s);
-    if (!s->freed)
-        channels_post(EP, posted, s, NULL);
-    for (int i = 0; i < 3 && !s->freed; i++)
+    channels_post(EP, posted, s, NULL);
+    for (int i = 0; i < 3; i++)
         sim_wait(&s->t.host, 5);
     tell(s, "['1','3','room:a','phx_join',{}]");
     tell(s, "['1','4','room:a','phx_leave',{}]");
-    if (!s->freed)
-        sim_hang_up(&s->t.a);
+    sim_hang_up(&s->t.a);
+}
+
+static void live_at_random(scene *s)
+{
+    static const char *const texts[] = {
+        "['1','1','room:a','phx_join',{}]", "[null,'2','room:a','x',{}]",
+        "[null,'3','room:a','y',{}]",       "[null,'4','room:a','phx_leave',{}]",
+        "['5','5','room:c','phx_join',{}]", "[null,'6','room:c','x',{}]",
+    };
+    static const char *const topics[] = { "room:a", "room:c", "news", "fn" };
+    for (int i = 0; i < 60; i++) {
+        unsigned what = draw(s, 20);
+        if (!is_there(s) || what == 0)
+            sim_hang_up(&s->t.a);
+        if (s->t.a.socket == NULL)
+            sim_connect(&s->t.a, &s->t.host, V2);
+        else if (what < 12)
+            tell(s, texts[draw(s, 6)]);
+        else if (what < 15)
+            publish(s, topics[draw(s, 4)], draw(s, 2) == 0 ? "secret" : "e");
+        else if (what < 17)
+            send_info(s);
+        else if (what < 18)
+            channels_post(EP, posted, s, NULL);
+        else
+            sim_wait(&s->t.host, draw(s, 8));
+    }
 }
 
 /* Who was admitted or put off is terminated once, who came in disconnected once. */
@@ -337,6 +387,26 @@ static bool well_ended(const scene *s)
            s->terminated == s->admitted;
 }
 
+static void play(scene *s)
+{
+    uint32_t seed = s->seed;
+    s->seed = 0;
+    set_the_scene(s);
+    s->seed = seed;
+    if (seed != 0)
+        live_at_random(s);
+    else
+        live(s);
+    sim_stop(&s->t.host);
+    if (!well_ended(s))
+        print_error("callback %d, result %d, seed %u: misuses %u, blocks %zu, admitted %d, "
+                    "terminated %d, connected %d, disconnected %d: %s\n",
+                    (int)s->where, s->result, seed, s->misuses, s->t.host.memory.blocks,
+                    s->admitted, s->terminated, s->connected, s->disconnected, s->t.probe.trace);
+    assert_true(well_ended(s));
+    free(s);
+}
+
 static void run_scene(callback where, call *first, call *second, int result)
 {
     scene *s = calloc(1, sizeof *s);
@@ -344,22 +414,13 @@ static void run_scene(callback where, call *first, call *second, int result)
     s->calls[0] = first;
     s->calls[1] = second;
     s->result = result;
-    set_the_scene(s);
-    live(s);
-    if (s->freed)
-        EP = NULL;
-    sim_stop(&s->t.host);
-    if (!well_ended(s))
-        print_error("callback %d, result %d: misuses %u, blocks %zu, terminated %d, "
-                    "disconnected %d: %s\n", (int)where, result, s->misuses,
-                    s->t.host.memory.blocks, s->terminated, s->disconnected, s->t.probe.trace);
-    assert_true(well_ended(s));
-    free(s);
+    play(s);
 }
 
 static void every_call_from_every_callback(void **state)
 {
-    static const int results[] = { CHANNELS_OK, CHANNELS_STOP, CHANNELS_REFUSE, CHANNELS_LATER, -1 };
+    static const int results[] = { CHANNELS_OK, CHANNELS_STOP, CHANNELS_REFUSE, CHANNELS_LATER,
+                                   -1 };
     (void)state;
     for (callback where = 0; where < CALLBACKS; where++)
         for (size_t r = 0; r < sizeof results / sizeof *results; r++)
@@ -386,12 +447,31 @@ static void every_pair_put_off(void **state)
         }
 }
 
+/* SEED and SEEDS (how many) may be in the environment, as in the simulation. */
+static uint32_t number_from(const char *name, uint32_t otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL ? (uint32_t)strtoul(text, NULL, 10) : otherwise;
+}
+
+static void any_calls_from_any_callbacks(void **state)
+{
+    uint32_t first = number_from("SEED", 1), n = getenv("SEED") != NULL ? 1 : 2000;
+    (void)state;
+    for (uint32_t i = number_from("SEEDS", n); i > 0; i--) {
+        scene *s = calloc(1, sizeof *s);
+        s->seed = first + i - 1;
+        play(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call_from_every_callback),
         cmocka_unit_test(every_pair),
         cmocka_unit_test(every_pair_put_off),
+        cmocka_unit_test(any_calls_from_any_callbacks),
     };
     return cmocka_run_group_tests_name("core_matrix", tests, NULL, NULL);
 }

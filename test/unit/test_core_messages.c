@@ -1,4 +1,4 @@
-/* test_core_messages.c - events, replies, pushes, broadcasts, and their order: PROTOCOL 5, 7.3, 7.6. */
+/* test_core_messages.c - events, replies, pushes, broadcasts, and their order on the wire. */
 #include <cjson/cJSON.h>
 
 #include "unit/core_case.h"
@@ -67,7 +67,7 @@ static void joins_without_join_ref(void **state)
     quiet(&t->a);
 }
 
-/* Any size will do, but for a join, whose ref is kept. */
+/* Any size will do; but what a join brings is kept, so it is bounded. */
 static void long_refs(void **state)
 {
     core_case *t = *state;
@@ -81,7 +81,8 @@ static void long_refs(void **state)
     sprintf(text, "['%070000d','2','room:b','phx_join',{}]", 7);
     sprintf(heard,
             "['%070000d','2','room:b','phx_reply',"
-            "{'status':'error','response':{'reason':'join crashed'}}]", 7);
+            "{'status':'error','response':{'reason':'topic too long'}}]",
+            7);
     say(&t->a, text);
     hear(&t->a, heard);
     free(text);
@@ -131,8 +132,8 @@ static void replies_as_told(void **state)
 
 static int bad_payloads(channels_channel *ch, const channels_msg *msg, probe *p)
 {
-    static const char *const bad[] = { "", "{", "nul", "{} {}", "{\"a\":01}", "\"\x01\"", "\"\xff\"",
-                                       "\"\\ud800\"" };
+    static const char *const bad[] = { "",           "{",        "nul",      "{} {}",
+                                       "{\"a\":01}", "\"\x01\"", "\"\xff\"", "\"\\ud800\"" };
     core_case t = { 0 };
     (void)msg;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -210,7 +211,8 @@ static void forwards_untouched(void **state)
     hear(&t->a, said);
     snprintf(said, sizeof said, "{'topic':'room:a','event':'shout','payload':%s,'ref':null}", odd);
     hear(&t->b, said);
-    snprintf(said, sizeof said, "{'payload':%s,'topic':'room:a','event':'secret_not','ref':9}", odd);
+    snprintf(said, sizeof said, "{'payload':%s,'topic':'room:a','event':'secret_not','ref':9}",
+             odd);
     say(&t->b, said);
     hear(&t->b, "{'topic':'room:a','event':'phx_reply',"
                 "'payload':{'status':'ok','response':{}},'ref':9}");
@@ -398,6 +400,30 @@ static void no_bytes_for_v1(void **state)
     quiet(&t->a);
 }
 
+/* A V1 client may send a join_ref, of which it is told as the ref of its channel's end. Whether its
+ * JSON comes as text or as bytes does not matter. */
+static void v1_with_join_ref(void **state)
+{
+    static const char echo[] =
+        "{\"topic\":\"room:a\",\"event\":\"echo\",\"payload\":[1],\"ref\":7}";
+    static const char stale[] =
+        "{\"topic\":\"room:a\",\"event\":\"echo\",\"payload\":[1],\"ref\":7,"
+        "\"join_ref\":\"0\"}";
+    core_case *t = *state;
+    sim_connect(&t->a, &t->host, V1);
+    say(&t->a, "{'join_ref':'9','topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
+    hear(&t->a, "{'topic':'room:a','event':'phx_reply',"
+                "'payload':{'status':'ok','response':{}},'ref':'1'}");
+    say_bytes(&t->a, echo);
+    hear(&t->a, "{'topic':'room:a','event':'phx_reply',"
+                "'payload':{'status':'ok','response':[1]},'ref':7}");
+    say_bytes(&t->a, stale);
+    quiet(&t->a);
+    say(&t->a, "{'topic':'room:a','event':'stop','payload':{},'ref':'3'}");
+    hear(&t->a, "{'topic':'room:a','event':'phx_close','payload':{},'ref':'9'}");
+    quiet(&t->a);
+}
+
 /* --- What cannot be understood ------------------------------------------------------------ */
 
 static void undecodable(void **state)
@@ -461,6 +487,7 @@ int main(void)
         CORE_TEST(binary_frames),
         CORE_TEST(binary_names_are_short),
         CORE_TEST(no_bytes_for_v1),
+        CORE_TEST(v1_with_join_ref),
         CORE_TEST(undecodable),
     };
     return cmocka_run_group_tests_name("core_messages", tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* test_core_misuse.c - each call from a thread that does not own the endpoint: refused, told in words,
- * and nothing has changed. Calls from callbacks that may not be are in test_core_matrix.c. */
+/* test_core_misuse.c - each call from a thread that does not own the endpoint: refused, told in
+ * words, and nothing has changed. What may not be called from callbacks: test_core_matrix.c. */
 #include <pthread.h>
 
 #include "unit/core_case.h"

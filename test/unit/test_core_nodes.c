@@ -114,7 +114,7 @@ static void broadcasts_reach_both(void **state)
     assert_int_equal(t->a.nout, 1);
     carry(&t->a, &t->b);
     hear(&t->b.client, "[null,null,'room:a','shout',{'n':9007199254740993}]");
-    quiet(&t->a.client); /* its echo */
+    quiet(&t->a.client);            /* its echo */
     assert_int_equal(t->b.nout, 0); /* not sent on */
     channels_pubsub_broadcast(t->b.host.ep, "room:a", "bytes", channels_binary("\0\xff", 2));
     carry(&t->b, &t->a);
@@ -180,15 +180,13 @@ static void adapter_fails(void **state)
 {
     two_nodes *t = *state;
     t->a.err = -9;
-    assert_int_equal(
-        channels_pubsub_broadcast(t->a.host.ep, "room:a", "e", channels_empty()), -9);
+    assert_int_equal(channels_pubsub_broadcast(t->a.host.ep, "room:a", "e", channels_empty()), -9);
     hear(&t->a.client, "[null,null,'room:a','e',{}]");
     assert_int_equal(channels_pubsub_direct_broadcast(t->a.host.ep, "node-b", "room:a", "e",
                                                       channels_empty()),
                      -9);
-    assert_int_equal(
-        channels_pubsub_local_broadcast(t->a.host.ep, "room:a", "e", channels_empty()),
-        CHANNELS_OK);
+    assert_int_equal(channels_pubsub_local_broadcast(t->a.host.ep, "room:a", "e", channels_empty()),
+                     CHANNELS_OK);
 }
 
 static void garbage(void **state)

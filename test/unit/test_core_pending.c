@@ -1,4 +1,4 @@
-/* test_core_pending.c - joins that are decided later: what waits meanwhile, and every way it ends. */
+/* test_core_pending.c - joins that are decided later: what waits, and every way it ends. */
 #include "unit/core_case.h"
 
 #define CRASHED "{'status':'error','response':{'reason':'join crashed'}}"
@@ -361,6 +361,47 @@ static void stopped_after_its_refusal(void **state)
     traced(t, "connect;join room:a phx_join {};info room:a tick;terminate room:a refused;");
 }
 
+static int admit_and_stop(channels_channel *ch, void *info, probe *p)
+{
+    (void)ch, (void)info;
+    p->err = channels_ref_reply(p->host->ep, p->ref, "ok", channels_empty());
+    return CHANNELS_STOP;
+}
+
+static void admit_and_stop_it(core_case *t)
+{
+    t->probe.join = news_and_timer;
+    t->probe.handle_info = admit_and_stop;
+    sim_connect(&t->a, &t->host, V2);
+    say(&t->a, "['1','1','room:a','phx_join',{}]");
+    say(&t->a, "['1','2','room:a','echo',{}]");
+    channels_send(t->host.ep, t->probe.self, probe_info(&t->probe, "go"), probe_drop);
+    assert_int_equal(t->probe.err, CHANNELS_OK);
+    hear(&t->a, "['1','1','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(&t->a, "['1','1','room:a','phx_close',{}]");
+    quiet(&t->a);
+    traced(t, "connect;join room:a phx_join {};info room:a go;terminate room:a stopped;");
+}
+
+/* It never gets to joined(); what waited finds it gone. */
+static void stopped_with_its_admission(void **state)
+{
+    core_case *t = *state;
+    admit_and_stop_it(t);
+    channels_endpoint_run(t->host.ep);
+    hear(&t->a, "[null,'2','room:a','phx_reply',"
+                "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    quiet(&t->a);
+    traced(t, "");
+}
+
+static void freed_before_what_waited_had_its_turn(void **state)
+{
+    core_case *t = *state;
+    admit_and_stop_it(t);
+    assert_int_equal(sim_stop(&t->host), 0);
+}
+
 /* --- Limits ------------------------------------------------------------------------------- */
 
 static void too_many_messages_wait(void **state)
@@ -432,6 +473,8 @@ int main(void)
         CORE_TEST(hears_while_it_waits),
         CORE_TEST(stopped_while_it_waits),
         CORE_TEST(stopped_after_its_refusal),
+        CORE_TEST(stopped_with_its_admission),
+        CORE_TEST(freed_before_what_waited_had_its_turn),
         CORE_TEST(too_many_messages_wait),
         CORE_TEST(too_many_bytes_wait),
         CORE_TEST(limits_recover),

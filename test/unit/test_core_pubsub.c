@@ -297,9 +297,9 @@ static void own_node(void **state)
     subscribe(&l, t, "l", "news");
     const char *node = channels_pubsub_node(t->host.ep);
     assert_true(strlen(node) > 8);
-    assert_int_equal(
-        channels_pubsub_direct_broadcast(t->host.ep, node, "news", "e", channels_empty()),
-        CHANNELS_OK);
+    assert_int_equal(channels_pubsub_direct_broadcast(t->host.ep, node, "news", "e",
+                                                      channels_empty()),
+                     CHANNELS_OK);
     traced(t, "l news e {};");
 }
 

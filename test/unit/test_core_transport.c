@@ -12,8 +12,8 @@ typedef struct carrier {
     unsigned messages, closed;
 } carrier;
 
-static unsigned framed;       /* how often frames were asked for */
-static bool frames_fail;      /* now they cannot be made */
+static unsigned framed;  /* how often frames were asked for */
+static bool frames_fail; /* now they cannot be made */
 
 static channels_buf *frame(channels_endpoint *ep, channels_buf *msg, channels_kind kind)
 {
@@ -44,10 +44,20 @@ static void end(void *self, int code)
     c->closed++;
 }
 
+static void accepted(void *self)
+{
+    (void)self;
+}
+
+static void refused(void *self, const channels_response *r)
+{
+    (void)self, (void)r;
+}
+
 static const channels_transport transports[] = {
-    { .name = "websocket", .frame = frame, .send = take, .close = end },
-    { .name = "websocket", .frame = frame, .send = take, .close = end },
-    { .name = "websocket", .send = take, .close = end },
+    { "websocket", frame, take, end, accepted, refused },
+    { "websocket", frame, take, end, accepted, refused },
+    { "websocket", NULL, take, end, accepted, refused },
 };
 
 static void open_and_join(core_case *t, carrier *c, const channels_transport *transport,
@@ -137,7 +147,7 @@ static void counts_what_has_left(void **state)
 
 static void other_names(void **state)
 {
-    static const channels_transport other = { .name = "smoke signals" };
+    static const channels_transport other = { "smoke signals", NULL, take, end, accepted, refused };
     channels_request req = { .method = "GET", .path = "/socket/websocket", .query = "" };
     core_case *t = *state;
     channels_socket *s;
@@ -158,10 +168,34 @@ static void kinds_of_messages(void **state)
     close_all(&c, 1);
 }
 
+static void incomplete_tables(void **state)
+{
+    core_case *t = *state;
+    channels_request req = { .method = "GET", .path = "/socket/websocket", .query = "" };
+    channels_socket *socket;
+    for (int missing = 0; missing < 5; missing++) {
+        channels_transport table = transports[0];
+        if (missing == 0)
+            table.name = NULL;
+        else if (missing == 1)
+            table.send = NULL;
+        else if (missing == 2)
+            table.close = NULL;
+        else if (missing == 3)
+            table.accept = NULL;
+        else
+            table.refuse = NULL;
+        assert_int_equal(channels_socket_open(t->host.ep, &req, &table, t, &socket),
+                         CHANNELS_ERR_INVALID);
+        assert_non_null(strstr(t->host.log, "lacks"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CORE_TEST(frames_once),
+        CORE_TEST(incomplete_tables),
         CORE_TEST(many_kinds_of_wires),
         CORE_TEST(frames_cannot_be_made),
         CORE_TEST(counts_what_has_left),

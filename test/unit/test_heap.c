@@ -25,7 +25,8 @@ static uint32_t next_random(uint32_t *state)
 static void check(const channels__heap *heap)
 {
     for (size_t i = 0; i < heap->count; i++) {
-        const channels__heap_node *n = heap->nodes[i], *parent = heap->nodes[i != 0 ? (i - 1) / 2 : 0];
+        const channels__heap_node *n = heap->nodes[i],
+                                  *parent = heap->nodes[i != 0 ? (i - 1) / 2 : 0];
         assert_int_equal(n->at, i);
         assert_true(parent->due < n->due || (parent->due == n->due && parent->order <= n->order));
     }

@@ -1,5 +1,5 @@
-/* test_mailbox.c - letters of many threads: none lost, each thread's in their order, and the owner is
- * woken whenever it has to be. */
+/* test_mailbox.c - letters of many threads: none lost, each thread's in their order, and the owner
+ * is woken whenever it has to be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* test_router.c - which route a topic takes: PROTOCOL 6. Paths and mounts are in test_core_connect.c
- * and test_core_endpoint.c. */
+/* test_router.c - which route a topic takes. Paths and mounts are in test_core_connect.c and
+ * test_core_endpoint.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

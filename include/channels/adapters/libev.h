@@ -128,14 +128,16 @@ static inline int channels_ev_accept_from(channels_ev *ev, int fd, const channel
                                           const void *rest, size_t len)
 {
     char peer[CHANNELS_TCP_PEER_SIZE];
+    channels_stream stream = { NULL, false };
     int err = channels_tcp__prepare(fd);
     if (err != 0)
         return err;
+    stream.peer = channels_tcp__peer(fd, peer);
     channels_ev_client *c = (channels_ev_client *)calloc(1, sizeof *c);
     if (c == NULL)
         return -ENOMEM;
     err = req != NULL ? channels_conn_new_from(ev->ep, req, rest, len, c, &c->conn)
-                      : channels_conn_new(ev->ep, channels_tcp__peer(fd, peer), c, &c->conn);
+                      : channels_conn_new(ev->ep, &stream, c, &c->conn);
     if (err != CHANNELS_OK) {
         free(c);
         return err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;

@@ -74,9 +74,9 @@ static inline int channels_poll__add(channels_poll *p, int fd, channels_conn *co
 /* The last one takes its place. */
 static inline void channels_poll__client_free(channels_poll *p, channels_poll_client *c)
 {
-    size_t last = p->count - 1;
-    channels_conn_free(p->conns[c->at]);
+    channels_conn_free(p->conns[c->at]); /* runs callbacks, which may add another */
     close(p->fds[c->at].fd);
+    size_t last = p->count - 1;
     p->fds[c->at] = p->fds[last];
     p->conns[c->at] = p->conns[last];
     if (c->at != last && p->conns[last] != NULL)
@@ -126,15 +126,17 @@ static inline int channels_poll_accept_from(channels_poll *p, int fd, const chan
                                             const void *rest, size_t len)
 {
     char peer[CHANNELS_TCP_PEER_SIZE];
+    channels_stream stream = { NULL, false };
     channels_conn *conn = NULL;
     int err = channels_tcp__prepare(fd);
     if (err != 0)
         return err;
+    stream.peer = channels_tcp__peer(fd, peer);
     channels_poll_client *c = (channels_poll_client *)malloc(sizeof *c);
     if (c == NULL)
         return -ENOMEM;
     err = req != NULL ? channels_conn_new_from(p->ep, req, rest, len, c, &conn)
-                      : channels_conn_new(p->ep, channels_tcp__peer(fd, peer), c, &conn);
+                      : channels_conn_new(p->ep, &stream, c, &conn);
     c->at = p->count;
     if (err == CHANNELS_OK && channels_poll__add(p, fd, conn) == 0)
         return 0;
