@@ -259,7 +259,9 @@ static int publish(void *self, const char *topic, const void *data, size_t len)
     return 0;
 }
 
-static const channels_pubsub_adapter adapter = { .name = "none", .broadcast = publish };
+static const channels_pubsub_adapter adapter = { .name = "none",
+                                                 .broadcast = publish,
+                                                 .send_to = publish };
 
 /* --- The life ----------------------------------------------------------------------------- */
 
@@ -422,10 +424,12 @@ static void cut_all(play *p)
         sim_wire_cut(wires[i]);
 }
 
-static const char *verdict(const play *p, size_t lost)
+static const char *verdict(const play *p, bool all_there, size_t lost)
 {
     if (p->wrong != NULL)
         return p->wrong;
+    if (all_there && (p->connected < 4 || p->admitted < 23 || p->infos < 20))
+        return "not all has happened that should";
     if (lost != 0)
         return "memory is lost";
     if (p->admitted != p->terminated)
@@ -460,7 +464,7 @@ static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t
         cut_all(p);
         sim_wait(&p->host, 5000);
     }
-    const char *wrong = verdict(p, sim_stop(&p->host));
+    const char *wrong = verdict(p, fail_at == 0, sim_stop(&p->host));
     sim_wire_deinit(&p->a);
     sim_wire_deinit(&p->b);
     sim_wire_deinit(&p->c);
