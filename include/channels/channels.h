@@ -264,7 +264,7 @@ CHANNELS_API int channels_broadcast_from(channels_channel *ch, const char *event
                                          channels_payload p);
 /* Broadcasts of another topic arrive in handle_broadcast() until channels_unsubscribe() or the
  * channel's end; twice if subscribed twice. _unsubscribe drops all of that topic and does
- * nothing if there are none. */
+ * nothing if there are none; what was broadcast before still arrives. */
 CHANNELS_API int channels_subscribe(channels_channel *ch, const char *topic);
 CHANNELS_API void channels_unsubscribe(channels_channel *ch, const char *topic);
 /* Ends the channel as returning CHANNELS_STOP does; for use outside its own callbacks. */

@@ -57,8 +57,8 @@ struct channels_pubsub_adapter {
     void (*interest)(void *self, const char *topic, bool on);
 };
 /* Bytes that another node's adapter was given; own ones are recognised and dropped. On the
- * endpoint's thread. CHANNELS_ERR_PROTOCOL if they are not understood: nothing was delivered and
- * `log` says why. NOT FROM CALLBACKS. */
+ * endpoint's thread: from others, by channels_post(). CHANNELS_ERR_PROTOCOL if they are not
+ * understood: nothing was delivered and `log` says why. */
 CHANNELS_API int channels_pubsub_deliver(channels_endpoint *ep, const void *data, size_t len);
 
 #ifdef __cplusplus

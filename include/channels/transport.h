@@ -49,7 +49,8 @@ CHANNELS_API int channels_socket_receive(channels_socket *s, channels_payload me
 /* `len` bytes given to `send` have left: what is not reported counts against max_queued. */
 CHANNELS_API void channels_socket_sent(channels_socket *s, size_t len);
 /* The carrier is gone or will send no more: ends the client's channels and frees the socket. The
- * host calls this exactly once for every socket that opened, whoever began the end; not after
+ * host calls this exactly once for every socket that opened or was put off, whoever began the end,
+ * a late refusal included; not after
  * channels_endpoint_free(), which ends them all. NOT FROM CALLBACKS. */
 CHANNELS_API void channels_socket_closed(channels_socket *s);
 

@@ -16,6 +16,10 @@ static inline channels__str channels__str_n(const char *p, size_t n)
     channels__str s = { p, n };
     return s;
 }
+static inline channels__str channels__str_none(void)
+{
+    return channels__str_n(NULL, 0);
+}
 static inline channels__str channels__str_z(const char *p)
 {
     return channels__str_n(p, p != NULL ? strlen(p) : 0);

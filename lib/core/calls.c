@@ -1,8 +1,6 @@
 /* calls.c - what the application calls on a channel it was given. */
 #include "core/core.h"
 
-#define NOTHING_SAID ((channels__str){ NULL, 0 })
-
 /* The channel's socket can be reached through it: joined, or in terminate() and not gone. */
 static int reachable(const channels_channel *ch, const char *call)
 {
@@ -52,15 +50,9 @@ static int reply_to_join(channels_channel *ch, channels__hand *hand, const char 
                       "channels_reply: in join() once, with \"ok\" or \"error\"");
         return CHANNELS_ERR_INVALID;
     }
-    channels__outgoing out = { .form = CHANNELS__REPLY,
-                               .join_ref = ch->null_join_ref ? NOTHING_SAID
-                                                             : channels__join_ref(ch),
-                               .ref = hand->ref,
-                               .topic = channels__str_n(ch->topic->name, ch->topic->len),
-                               .status = channels__str_z(status),
-                               .payload = p };
     hand->reply_ok = ok;
-    return channels__socket_encode(ch->socket, &out, &hand->join_reply, &hand->reply_kind);
+    return channels__join_reply_encode(ch, hand->ref, status, p, &hand->join_reply,
+                                       &hand->reply_kind);
 }
 
 static int reply(channels_channel *ch, const char *status, channels_payload p)

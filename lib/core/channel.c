@@ -113,9 +113,7 @@ void channels__channel_discard(channels_channel *ch)
 /* phx_close and phx_error carry the join_ref of the join message twice, null if it had none. */
 void channels__channel_announce(channels_channel *ch, const char *event, const char *payload)
 {
-    channels__str join_ref = { NULL, 0 };
-    if (!ch->null_join_ref)
-        join_ref = channels__join_ref(ch);
+    channels__str join_ref = channels__raw_join_ref(ch);
     channels__outgoing out = { .form = CHANNELS__PUSH,
                                .join_ref = join_ref,
                                .ref = join_ref,

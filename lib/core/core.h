@@ -397,12 +397,19 @@ static inline channels__str channels__join_ref(const channels_channel *ch) /* JS
                                : NULL,
                            ch->join_ref_len);
 }
+/* Of its join message, for what begins and ends it: null if that had none. */
+static inline channels__str channels__raw_join_ref(const channels_channel *ch)
+{
+    return ch->null_join_ref ? channels__str_none() : channels__join_ref(ch);
+}
 
 /* join.c */
 
 /* `old` is the channel that the client has on this topic, or NULL. */
 void channels__channel_join(channels_socket *s, channels_channel *old,
                             const channels__message *msg);
+int channels__join_reply_encode(channels_channel *ch, channels__str ref, const char *status,
+                                channels_payload p, channels_buf **wire, channels_kind *kind);
 /* Puts a message behind the pending join; replayed when that is decided. */
 void channels__channel_hold(channels_channel *ch, const channels__message *msg);
 /* Answers a pending join, whose ref is given as JSON text (NULL: null). */
@@ -440,7 +447,7 @@ void channels__connect_forget(channels_socket *s); /* its ref ends */
 /* socket.c */
 
 int channels__socket_receive(channels_socket *s, channels_payload message);
-/* One message by the rules of PROTOCOL section 7. */
+/* One message, as Phoenix' socket handles it (lib/phoenix/socket.ex, handle_in). */
 void channels__socket_dispatch(channels_socket *s, const channels__message *msg);
 /* Encodes, frames and sends to this socket alone. CHANNELS_ERR_CLOSED if it is ending. */
 int channels__socket_encode(channels_socket *s, const channels__outgoing *out, channels_buf **buf,

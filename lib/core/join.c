@@ -41,14 +41,11 @@ static void join_reply(channels_channel *ch, channels_buf *wire, channels_kind k
 }
 
 /* The reply to a join carries the join_ref of the message, even if that is null. */
-static int encode_join_reply(channels_channel *ch, channels__str ref, const char *status,
-                             channels_payload p, channels_buf **wire, channels_kind *kind)
+int channels__join_reply_encode(channels_channel *ch, channels__str ref, const char *status,
+                                channels_payload p, channels_buf **wire, channels_kind *kind)
 {
-    channels__str join_ref = { NULL, 0 };
-    if (!ch->null_join_ref)
-        join_ref = channels__join_ref(ch);
     channels__outgoing out = { .form = CHANNELS__REPLY,
-                               .join_ref = join_ref,
+                               .join_ref = channels__raw_join_ref(ch),
                                .ref = ref,
                                .topic = channels__str_n(ch->topic->name, ch->topic->len),
                                .status = channels__str_z(status),
@@ -103,7 +100,7 @@ static int complete_reply(channels_channel *ch, channels__hand *hand, int r)
 {
     if (hand->join_reply != NULL)
         return r;
-    int err = encode_join_reply(ch, hand->ref, r == CHANNELS_OK ? "ok" : "error", channels_empty(),
+    int err = channels__join_reply_encode(ch, hand->ref, r == CHANNELS_OK ? "ok" : "error", channels_empty(),
                                 &hand->join_reply, &hand->reply_kind);
     return err == CHANNELS_OK ? r : err;
 }
@@ -164,14 +161,13 @@ static int logged_len(channels__str topic_json)
 
 static const channels_route *find_route(channels_socket *s, const channels__message *msg)
 {
-    static const channels__str null = { NULL, 0 };
     const channels_route *route = NULL;
     if (msg->topic.p != NULL)
         route = channels__route_find(s->mount->handler->routes, msg->topic);
     if (route == NULL) {
         channels__log(s->ep, CHANNELS_LOG_WARNING, "no route of %s matches the topic %.*s",
                       s->mount->path, logged_len(msg->topic_json), msg->topic_json.p);
-        channels__socket_refuse_join(s, msg, null, "{\"reason\":\"unmatched topic\"}");
+        channels__socket_refuse_join(s, msg, channels__str_none(), "{\"reason\":\"unmatched topic\"}");
     }
     return route;
 }
@@ -357,7 +353,7 @@ int channels__channel_decide(channels_channel *ch, const char *ref, const char *
 {
     channels_buf *wire;
     channels_kind kind;
-    int err = encode_join_reply(ch, channels__str_z(ref), status, p, &wire, &kind);
+    int err = channels__join_reply_encode(ch, channels__str_z(ref), status, p, &wire, &kind);
     if (err != CHANNELS_OK)
         return err;
     return decide(ch, strcmp(status, "ok") == 0, wire, kind);

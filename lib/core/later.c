@@ -122,7 +122,6 @@ int channels_later(channels_channel *ch, channels_ref *ref)
 int channels_self(channels_channel *ch, channels_ref *ref)
 {
     channels_endpoint *ep = ch->socket->ep;
-    static const channels__str none = { NULL, 0 };
     ref->id = 0;
     if (!channels__enter(ep, "channels_self"))
         return CHANNELS_ERR_MISUSE;
@@ -133,7 +132,7 @@ int channels_self(channels_channel *ch, channels_ref *ref)
     else if (ch->state >= CHANNELS__TERMINATING)
         err = CHANNELS_ERR_CLOSED;
     else
-        err = ref_for(ch, CHANNELS__REF_SELF, none, ref);
+        err = ref_for(ch, CHANNELS__REF_SELF, channels__str_none(), ref);
     channels__leave(ep);
     return err;
 }

@@ -106,7 +106,7 @@ static bool parse_node_message(const unsigned char *at, size_t len, node_parts *
 int channels_pubsub_deliver(channels_endpoint *ep, const void *data, size_t len)
 {
     node_parts m;
-    if (!channels__enter_outermost(ep, "channels_pubsub_deliver"))
+    if (!channels__enter(ep, "channels_pubsub_deliver"))
         return CHANNELS_ERR_MISUSE;
     int err = CHANNELS_OK;
     if (!parse_node_message(data, len, &m)) {

@@ -87,7 +87,7 @@ void channels__socket_refuse_join(channels_socket *s, const channels__message *m
 static bool stale(const channels_channel *ch, const channels__message *msg)
 {
     return msg->join_ref.p != NULL &&
-           (ch->null_join_ref || !channels__str_eq(msg->join_ref, channels__join_ref(ch)));
+           !channels__str_eq(msg->join_ref, channels__raw_join_ref(ch));
 }
 
 static void dispatch_joined(channels_channel *ch, const channels__message *msg)
@@ -102,9 +102,8 @@ static void dispatch_joined(channels_channel *ch, const channels__message *msg)
 
 void channels__socket_dispatch(channels_socket *s, const channels__message *msg)
 {
-    static const channels__str null = { NULL, 0 };
     if (channels__str_is(msg->topic, "phoenix") && channels__str_is(msg->event, "heartbeat")) {
-        answer(s, null, msg, "ok", "{}");
+        answer(s, channels__str_none(), msg, "ok", "{}");
         return;
     }
     channels_channel *ch = msg->topic.p != NULL ? channels__channel_find(s, msg->topic) : NULL;
@@ -117,7 +116,7 @@ void channels__socket_dispatch(channels_socket *s, const channels__message *msg)
     else if (channels__str_is(msg->event, "phx_leave"))
         answer(s, msg->join_ref, msg, "ok", "{}");
     else
-        answer(s, null, msg, "error", "{\"reason\":\"unmatched topic\"}");
+        answer(s, channels__str_none(), msg, "error", "{\"reason\":\"unmatched topic\"}");
 }
 
 /* The bytes meant nothing: the connection ends, as in Phoenix, where its process crashes. */

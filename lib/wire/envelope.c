@@ -30,7 +30,7 @@ channels__str channels__envelope_quote(channels__scratch *scratch, channels__str
 static channels__str read_ref(channels__scratch *scratch, channels__str json)
 {
     if (json.p == NULL || json.p[0] == 'n')
-        return channels__str_z(NULL);
+        return channels__str_none();
     if (!is_string(json) || memchr(json.p, '\\', json.n) == NULL)
         return json;
     char *text = channels__scratch_take(scratch, json.n);
@@ -48,7 +48,7 @@ static channels__str terminate(char *text, size_t n)
 channels__str channels__envelope_name(channels__scratch *scratch, channels__str text)
 {
     if (memchr(text.p, '\0', text.n) != NULL)
-        return channels__str_z(NULL);
+        return channels__str_none();
     char *name = channels__scratch_take(scratch, text.n + 1);
     memcpy(name, text.p, text.n);
     return terminate(name, text.n);
@@ -58,11 +58,11 @@ channels__str channels__envelope_name(channels__scratch *scratch, channels__str 
 static channels__str read_name(channels__scratch *scratch, channels__str json)
 {
     if (!is_string(json))
-        return channels__str_z(NULL);
+        return channels__str_none();
     char *name = channels__scratch_take(scratch, json.n);
     size_t n = channels__json_unescape(json, name);
     if (n < json.n - 2 && memchr(name, '\0', n) != NULL)
-        return channels__str_z(NULL);
+        return channels__str_none();
     return terminate(name, n);
 }
 

@@ -77,7 +77,7 @@ static int decode_binary(channels__scratch *scratch, channels__str frame, channe
         return CHANNELS_ERR_NOMEM;
     channels__str join_ref = values[CHANNELS__JOIN_REF], data = values[CHANNELS__PAYLOAD];
     msg->join_ref =
-        join_ref.n > 0 ? channels__envelope_quote(scratch, join_ref) : channels__str_z(NULL);
+        join_ref.n > 0 ? channels__envelope_quote(scratch, join_ref) : channels__str_none();
     msg->ref = channels__envelope_quote(scratch, values[CHANNELS__REF]);
     msg->topic_json = channels__envelope_quote(scratch, values[CHANNELS__TOPIC]);
     msg->topic = channels__envelope_name(scratch, values[CHANNELS__TOPIC]);
@@ -121,7 +121,7 @@ static channels__str ref_text(channels__str ref, char room[REF_ROOM])
         return channels__str_n(room, channels__json_unescape(ref, room));
     if (ref.p[0] == '-' || channels__is_digit(ref.p[0]))
         return ref;
-    return channels__str_z(NULL);
+    return channels__str_none();
 }
 
 /* Those of this form, in their order; how many. */

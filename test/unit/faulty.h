@@ -1,23 +1,21 @@
-/* faulty.h - an allocator that finds bugs: it checks the sizes it is told and the bytes around a
- * block, fills blocks with junk, moves them at every resize, and runs out of memory when asked. */
+/* faulty.h - sim/memory.h for code that takes a channels__mem. */
 #ifndef TEST_UNIT_FAULTY_H
 #define TEST_UNIT_FAULTY_H
 
-#include <stdbool.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "sim/memory.h"
 
 typedef struct faulty {
     channels__mem mem; /* what to hand to the code under test */
-    size_t live;       /* blocks now */
-    size_t calls;      /* blocks asked for so far */
-    size_t fail_at;    /* the call to fail, from 1; 0: none */
-    bool for_good;     /* and all later ones */
+    sim_memory memory;
 } faulty;
 
 void faulty_init(faulty *f);

@@ -30,7 +30,7 @@ static void shows_what_was_put_in(void **state)
     assert_shows(empty, "");
     channels_buf_unref(buf);
     channels_buf_unref(empty);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static void headers_go_in_front(void **state)
@@ -45,7 +45,7 @@ static void headers_go_in_front(void **state)
     channels__buf_prepend(buf, "abcdefgh", CHANNELS__HEADROOM - 2);
     assert_shows(buf, "abcdefgh12payload");
     channels_buf_unref(buf);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static void lives_as_long_as_its_last_reference(void **state)
@@ -58,10 +58,10 @@ static void lives_as_long_as_its_last_reference(void **state)
     assert_ptr_equal(channels_buf_ref(buf), buf);
     channels_buf_unref(buf);
     channels_buf_unref(buf);
-    assert_int_equal(f.live, 1);
+    assert_int_equal(f.memory.blocks, 1);
     assert_shows(buf, "shared");
     channels_buf_unref(buf);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
     channels_buf_unref(NULL);
 }
 
@@ -70,9 +70,9 @@ static void out_of_memory_is_null(void **state)
     faulty f;
     (void)state;
     faulty_init(&f);
-    f.fail_at = 1;
+    f.memory.fail_at = 1;
     assert_null(buf_of(&f, "x"));
-    assert_int_equal(f.calls, 1);
+    assert_int_equal(f.memory.calls, 1);
 }
 
 static void sizes_do_not_wrap_around(void **state)
@@ -83,7 +83,7 @@ static void sizes_do_not_wrap_around(void **state)
     assert_null(channels__buf_new(&f.mem, SIZE_MAX));
     assert_null(channels__buf_new(&f.mem, SIZE_MAX - CHANNELS__HEADROOM));
     assert_null(channels__buf_new(&f.mem, SIZE_MAX - sizeof(channels_buf)));
-    assert_int_equal(f.calls, 0);
+    assert_int_equal(f.memory.calls, 0);
 }
 
 int main(void)

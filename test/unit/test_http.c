@@ -38,7 +38,7 @@ static channels__http_result result_of(const char *data, size_t len, size_t step
     channels__http *h = channels__http_new(&f.mem, HEAD, BODY);
     channels__http_result r = feed(h, data, len, step, &took);
     channels__http_free(h);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
     return r;
 }
 
@@ -89,9 +89,9 @@ static void check_get(size_t step)
     assert_true(channels__http_keep_alive(h));
     assert_true(channels__http_is_1_1(h));
     channels__http_reset(h);
-    assert_int_equal(f.live, 1);
+    assert_int_equal(f.memory.blocks, 1);
     channels__http_free(h);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static void reads_a_request(void **state)
@@ -116,7 +116,7 @@ static void body_of(const char *text, const char *method, const char *body)
             assert_memory_equal(req->body, body, strlen(body));
         assert_string_equal(text + took, "rest");
         channels__http_free(h);
-        assert_int_equal(f.live, 0);
+        assert_int_equal(f.memory.blocks, 0);
     }
 }
 
@@ -201,7 +201,7 @@ static void one_after_the_other(void **state)
         assert_int_equal(channels__http_feed(h, "\r\n", 2, &part), CHANNELS__HTTP_MORE);
     }
     channels__http_free(h);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static void says_when_100_is_awaited(void **state)
@@ -368,8 +368,8 @@ static void writes(const channels_response *r, bool keep_alive, bool head, const
     assert_int_equal(len, strlen(text));
     assert_memory_equal(data, text, len);
     channels_buf_unref(buf);
-    assert_int_equal(f.live, 0);
-    f.fail_at = 2;
+    assert_int_equal(f.memory.blocks, 0);
+    f.memory.fail_at = 2;
     assert_null(channels__response_encode(&f.mem, r, keep_alive, head));
 }
 

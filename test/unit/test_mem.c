@@ -14,9 +14,9 @@ static void blocks_come_go_and_grow(void **state)
     assert_memory_equal(p, "abc", 3);
     p = channels__resize(&f.mem, p, 100, 2);
     assert_memory_equal(p, "ab", 2);
-    assert_int_equal(f.live, 1);
+    assert_int_equal(f.memory.blocks, 1);
     channels__free(&f.mem, p, 2);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static void zalloc_is_zeroed(void **state)
@@ -28,7 +28,7 @@ static void zalloc_is_zeroed(void **state)
     char *p = channels__zalloc(&f.mem, sizeof zeros);
     assert_memory_equal(p, zeros, sizeof zeros);
     channels__free(&f.mem, p, sizeof zeros);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static void strings_are_copied(void **state)
@@ -41,7 +41,7 @@ static void strings_are_copied(void **state)
     assert_string_equal(empty, "");
     channels__strfree(&f.mem, copy);
     channels__strfree(&f.mem, empty);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static void null_is_fine(void **state)
@@ -52,7 +52,7 @@ static void null_is_fine(void **state)
     assert_null(channels__strdup(&f.mem, NULL));
     channels__strfree(&f.mem, NULL);
     channels__free(&f.mem, NULL, 0);
-    assert_int_equal(f.calls, 0);
+    assert_int_equal(f.memory.calls, 0);
 }
 
 static void out_of_memory_is_null(void **state)
@@ -62,15 +62,15 @@ static void out_of_memory_is_null(void **state)
     faulty_init(&f);
     char *kept = channels__alloc(&f.mem, 4);
     memcpy(kept, "kept", 4);
-    f.fail_at = 2;
-    f.for_good = true;
+    f.memory.fail_at = 2;
+    f.memory.fail_on = true;
     assert_null(channels__alloc(&f.mem, 1));
     assert_null(channels__zalloc(&f.mem, 1));
     assert_null(channels__strdup(&f.mem, "x"));
     assert_null(channels__resize(&f.mem, kept, 4, 8));
     assert_memory_equal(kept, "kept", 4);
     channels__free(&f.mem, kept, 4);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 int main(void)

@@ -44,7 +44,7 @@ static void in_order_with_marks(void **state)
     leaves(&q, &f, 2, false);
     leaves(&q, &f, 3, true);
     assert_int_equal(q.count, 0);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static void a_few_need_no_memory(void **state)
@@ -56,14 +56,14 @@ static void a_few_need_no_memory(void **state)
     channels__outq_init(&q);
     for (unsigned i = 0; i < CHANNELS__OUTQ_FEW; i++)
         push(&q, &f, i, false);
-    assert_int_equal(f.live, CHANNELS__OUTQ_FEW);
+    assert_int_equal(f.memory.blocks, CHANNELS__OUTQ_FEW);
     push(&q, &f, CHANNELS__OUTQ_FEW, false);
-    assert_int_equal(f.live, CHANNELS__OUTQ_FEW + 2);
+    assert_int_equal(f.memory.blocks, CHANNELS__OUTQ_FEW + 2);
     for (unsigned i = 0; i <= CHANNELS__OUTQ_FEW; i++)
         leaves(&q, &f, i, false);
-    assert_int_equal(f.live, 0); /* the ring went with the last */
+    assert_int_equal(f.memory.blocks, 0); /* the ring went with the last */
     push(&q, &f, 7, true);
-    assert_int_equal(f.live, 1);
+    assert_int_equal(f.memory.blocks, 1);
     leaves(&q, &f, 7, true);
 }
 
@@ -83,7 +83,7 @@ static void grows_wherever_its_head_is(void **state)
             push(&q, &f, i, i % 2 != 0);
         for (unsigned i = head; i < 100; i++)
             leaves(&q, &f, i, i > head && i % 2 != 0);
-        assert_int_equal(f.live, 0);
+        assert_int_equal(f.memory.blocks, 0);
     }
 }
 
@@ -118,7 +118,7 @@ static void shows_what_has_not_left(void **state)
         channels_buf_unref(channels__outq_retire(&q, &f.mem, &len, &mark));
     assert_null(channels__outq_retire(&q, &f.mem, &len, &mark));
     assert_int_equal(len, 1000 - 2 - 3 * 4);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static void knows_what_has_begun(void **state)
@@ -142,7 +142,7 @@ static void knows_what_has_begun(void **state)
     assert_false(channels__outq_begun(&q, buf));
     channels_buf_unref(buf);
     channels__outq_clear(&q, &f.mem);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static void nothing_of_4_gb(void **state)
@@ -158,7 +158,7 @@ static void nothing_of_4_gb(void **state)
     assert_int_equal(q.count, 0);
     buf->len = 1;
     channels_buf_unref(buf);
-    assert_int_equal(f.live, 0);
+    assert_int_equal(f.memory.blocks, 0);
 }
 
 static bool fill(faulty *f)
