@@ -199,6 +199,8 @@ static bool heed_headers(channels__http *h)
         hosts += channels__same(header->name, "host");
         if (!channels__http_token(header->name) || hosts > 1)
             return false;
+        if (channels__same(header->name, "host") && strpbrk(header->value, " \t/\\?#@,") != NULL)
+            return false;
         if (channels__same(header->name, "transfer-encoding") &&
             !channels__same(header->value, "chunked"))
             return false;

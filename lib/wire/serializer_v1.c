@@ -23,16 +23,20 @@ static int field_of(channels__str key)
     return i;
 }
 
-static bool split(channels__json *json, channels__str values[CHANNELS__FIELDS + 1])
+/* Of a key given twice the first counts, as with Phoenix' Jason. */
+static bool split(channels__json *json, channels__str values[CHANNELS__FIELDS])
 {
-    channels__str key;
+    channels__str key, value;
     if (!channels__json_char(json, '{'))
         return false;
     do {
         if (!channels__json_value(json, &key) || key.p[0] != '"' || !channels__json_char(json, ':'))
             return false;
-        if (!channels__json_value(json, &values[field_of(key)]))
+        if (!channels__json_value(json, &value))
             return false;
+        int field = field_of(key);
+        if (field < CHANNELS__FIELDS && values[field].p == NULL)
+            values[field] = value;
     } while (channels__json_char(json, ','));
     return channels__json_char(json, '}') && channels__json_end(json);
 }
@@ -49,7 +53,7 @@ static bool complete(const channels__str *values)
 static int decode(channels__scratch *scratch, channels_payload frame, uint32_t max_nesting,
                   channels__message *msg)
 {
-    channels__str values[CHANNELS__FIELDS + 1] = { { NULL, 0 } }; /* the last: of other keys */
+    channels__str values[CHANNELS__FIELDS] = { { NULL, 0 } };
     if (frame.len == 0)
         return CHANNELS_ERR_PROTOCOL;
     const char *text = frame.data;

@@ -381,6 +381,16 @@ static void handshake_faults(conn_case *t)
     assert_true(t->a.shut);
 }
 
+static void handshake_keys(conn_case *t)
+{
+    static const char fault[] = "'sec-websocket-key' header must be 16 bytes in base64";
+    refused(t, GET H C U V "Sec-WebSocket-Key: \r\n", 400, fault);
+    refused(t, GET H C U V "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ\r\n", 400, fault);
+    refused(t, GET H C U V "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ!==\r\n", 400, fault);
+    refused(t, GET H C U V "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA\r\n", 400, fault);
+    refused(t, GET H C U V K K, 400, fault);
+}
+
 static void accepted(conn_case *t, const char *head)
 {
     conn_open(&t->a, t);
@@ -1038,6 +1048,7 @@ int main(void)
         CONN_TEST(gone_before_the_answer),
         CONN_TEST(says_go_on),
         CONN_TEST(handshake_faults),
+        CONN_TEST(handshake_keys),
         CONN_TEST(handshakes),
         CONN_TEST(the_way_in),
         CONN_TEST(connects_later),

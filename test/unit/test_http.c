@@ -232,6 +232,9 @@ static void malformed_lines(void **state)
     malformed("GET / HTTP/1.1\r\nA: b\rC: d\r\n\r\n");
     malformed("GET / HTTP/1.1\r\nA:\rB: d\r\n\r\n");
     malformed("GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n");
+    malformed("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n");
+    malformed("GET / HTTP/1.1\r\nHost: a b\r\n\r\n");
+    malformed("GET / HTTP/1.1\r\nHost: u@a\r\n\r\n");
     malformed("GET / HTTP/1.1\r\nA: b\r\n\tfolded\r\n\r\n");
     malformed("GET / HTTP/1.1\r\n A: b\r\n\r\n");
     malformed("GET / HTTP/1.1\r\nA : b\r\n\r\n");

@@ -350,7 +350,7 @@ static void v1_is_an_object(void **state)
             (struct expected){ NULL, "{}", "5", NULL, NULL, "null" });
 }
 
-static void v1_keys_may_be_escaped_and_the_last_one_counts(void **state)
+static void v1_keys_may_be_escaped_and_the_first_one_counts(void **state)
 {
     (void)state;
     v1_text("{\"\\u0074opic\":\"t\",\"\\u0065\\u0076\\u0065\\u006e\\u0074\":\"e\","
@@ -359,7 +359,7 @@ static void v1_keys_may_be_escaped_and_the_last_one_counts(void **state)
             (struct expected){ "\"j\"", "\"r\"", "\"t\"", "t", "e", "1" });
     v1_text("{\"topic\":\"x\",\"ref\":\"9\",\"topic\":\"t\",\"event\":\"e\",\"payload\":1,"
             "\"payload\":2,\"ref\":null,\"join_ref\":\"1\",\"join_ref\":null}",
-            (struct expected){ NULL, NULL, "\"t\"", "t", "e", "2" });
+            (struct expected){ "\"1\"", "\"9\"", "\"x\"", "x", "e", "1" });
     v1_text("{\"topic\":\"t\",\"event\":\"e\",\"payload\":0,\"ref\":\"1\",\"topic\\u0000\":1,"
             "\"a key that is a good deal longer than any of the names looked for\":2}",
             (struct expected){ NULL, "\"1\"", "\"t\"", "t", "e", "0" });
@@ -743,7 +743,7 @@ int main(void)
         cmocka_unit_test(the_longest_binary_fields),
         cmocka_unit_test(v2_refuses_other_binary_frames),
         cmocka_unit_test(v1_is_an_object),
-        cmocka_unit_test(v1_keys_may_be_escaped_and_the_last_one_counts),
+        cmocka_unit_test(v1_keys_may_be_escaped_and_the_first_one_counts),
         cmocka_unit_test(v1_refuses_other_shapes),
         cmocka_unit_test(v2_writes_text),
         cmocka_unit_test(v2_writes_binary),
