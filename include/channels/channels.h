@@ -227,15 +227,17 @@ typedef struct channels_websocket_options {
 /* Zero means the default. Strings and arrays are copied. */
 typedef struct channels_mount_options {
     channels_origin check_origin;
-    const char *const *origins;    /* NULL-ended: "https://example.com", "//host:81", "//" "*.x" */
-    uint32_t max_channels;         /* of one client, then "too many channels joined"; 100 */
-    uint32_t max_topic;            /* bytes of a joined topic and the join's refs together, then "topic
-                                    * too long"; 16384, at most 65535 */
-    uint32_t max_deferred;         /* of one client: live refs, timers, waiting messages; 1000 */
-    size_t max_deferred_bytes;     /* of one client's waiting messages and refs, then 1008; 1 MB */
-    size_t max_queued;             /* waiting for one client, then 1008; 1 MB. One message may
-                                    * always be queued on an empty queue. */
-    uint32_t max_nesting;          /* of a payload; 1000, at most 1000 */
+    const char *const *origins; /* NULL-ended: "https://example.com", "//host:81"; a host *.x stands
+                                 * for x and all below it */
+    uint32_t max_channels;      /* of one client, then "too many channels joined"; 100 */
+    uint32_t max_topic;         /* bytes of a joined topic and the join's refs together, then "topic
+                                 * too long"; 16384, at most 65535 */
+    uint32_t max_deferred;      /* of one client: live refs, timers, waiting messages; 1000 */
+    size_t max_deferred_bytes;  /* of one client's waiting messages and refs, then 1008; 1 MB */
+    size_t max_queued;          /* bytes waiting for one client, then 1008; 1 MB. One message may
+                                 * always be queued on an empty queue. Above the half of it the
+                                 * client is not read from. */
+    uint32_t max_nesting;       /* of a payload, then 1011; 1000, at most 1000 */
     channels_websocket_options websocket;
 } channels_mount_options;
 
@@ -313,10 +315,12 @@ CHANNELS_API int channels_send(channels_endpoint *ep, channels_ref ref, void *in
 /* In connect(), before it returns CHANNELS_LATER: the client waits for channels_accept(), or for
  * channels_respond(), which refuses it. */
 CHANNELS_API int channels_connect_later(channels_socket *s, channels_ref *ref);
+/* Lets it in. CHANNELS_ERR_CLOSED: it has gone meanwhile. */
 CHANNELS_API int channels_accept(channels_endpoint *ep, channels_ref ref);
 /* The connecting client's socket, to set its id or assigns before channels_accept(). */
 CHANNELS_API channels_socket *channels_ref_socket(channels_endpoint *ep, channels_ref ref);
-/* Answers a held request: one given to config.request, or a pending connect. Once. */
+/* Answers a held request: one given to config.request, or a pending connect. Once.
+ * CHANNELS_ERR_CLOSED: it has been answered, or whoever asked has gone. */
 CHANNELS_API int channels_respond(channels_endpoint *ep, channels_ref ref,
                                   const channels_response *r);
 
@@ -357,12 +361,12 @@ typedef struct channels_config {
      * return CHANNELS_OK; CHANNELS_REFUSE answers 404, a negative number 500. A HEAD request gets
      * the head of the answer alone. `req` is good until this returns. */
     int (*request)(void *user, channels_ref to, const channels_request *req);
-    const char *host;        /* the public host name, for CHANNELS_ORIGIN_HOST ["localhost"] */
-    size_t max_http_head;    /* then 431 [16 KB] */
-    size_t max_http_body;    /* then 413 [64 KB] */
+    const char *host;         /* the public host name, for CHANNELS_ORIGIN_HOST ["localhost"] */
+    size_t max_http_head;     /* then 431 [16 KB] */
+    size_t max_http_body;     /* then 413 [64 KB] */
     uint32_t http_timeout_ms; /* for a whole request to arrive, then cut [10000] */
-    uint32_t linger_ms;      /* for the peer to take our last bytes and close [2000] */
-    const char *node;        /* this node's name for PubSub, unique [random] */
+    uint32_t linger_ms;       /* for the peer to take our last bytes and close [2000] */
+    const char *node;         /* this node's name for PubSub, unique [random] */
     const channels_pubsub_adapter *pubsub; /* joins nodes [none: this endpoint only] */
     void *pubsub_self;
 } channels_config;
