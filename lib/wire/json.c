@@ -140,6 +140,43 @@ static const char *skip_digits(const char *p, const char *end)
     return p > first ? p : NULL;
 }
 
+/* The exponent that ends a number at p, or 0; cut where it no longer matters. */
+static long exponent_at(const char *p, const char *end)
+{
+    long exponent = 0;
+    bool negative = end - p > 1 && p[1] == '-';
+    for (p++; p < end; p++) {
+        if (channels__is_digit(*p) && exponent < 100000000)
+            exponent = exponent * 10 + (*p - '0');
+    }
+    return negative ? -exponent : exponent;
+}
+
+/* A fraction or power that no double can hold. Phoenix' Jason refuses it; to JSON.parse and cJSON it
+ * is infinite, which they cannot write. (Integers have any size.) */
+static bool too_large(const char *p, const char *end)
+{
+    static const char limit[] = "17976931348623158079"; /* times 10^289: what is above is rounded up */
+    char digits[sizeof limit] = "00000000000000000000";
+    long power = -1, zeros = 0; /* of ten, of the first digit that counts */
+    size_t n = 0;
+    bool point = false;
+    for (p += *p == '-'; p < end && *p != 'e' && *p != 'E'; p++) {
+        point |= *p == '.';
+        zeros += point && n == 0 && *p == '0';
+        if (*p == '.' || (n == 0 && *p == '0'))
+            continue;
+        if (n == 0 && point)
+            power = -zeros - 1;
+        power += !point;
+        if (n < sizeof limit - 1)
+            digits[n] = *p;
+        n++;
+    }
+    power += exponent_at(p, end);
+    return n != 0 && (power > 308 || (power == 308 && strcmp(digits, limit) > 0));
+}
+
 static const char *skip_exponent(const char *p, const char *end)
 {
     p++;
@@ -150,14 +187,18 @@ static const char *skip_exponent(const char *p, const char *end)
 
 static const char *skip_number(const char *p, const char *end)
 {
+    const char *first = p;
     if (*p == '-')
         p++;
     p = p < end && *p == '0' ? p + 1 : skip_digits(p, end);
-    if (p != NULL && p < end && *p == '.')
+    bool fraction = p != NULL && p < end && *p == '.';
+    if (fraction)
         p = skip_digits(p + 1, end);
-    if (p != NULL && p < end && (*p == 'e' || *p == 'E'))
+    bool power = p != NULL && p < end && (*p == 'e' || *p == 'E');
+    if (power)
         p = skip_exponent(p, end);
-    return p;
+    bool suspect = p != NULL && (power || (fraction && p - first > 300));
+    return suspect && too_large(first, p) ? NULL : p;
 }
 
 static const char *skip_word(const char *p, const char *end, const char *word, size_t n)

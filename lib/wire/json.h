@@ -1,6 +1,7 @@
 /* json.h - strict JSON (RFC 8259) without a tree: where values begin and end, and how strings are
- * written. What passes here, JSON.parse in every client accepts; unpaired surrogate escapes and
- * invalid UTF-8 do not pass, as with Phoenix' Jason. Never recurses. */
+ * written. What passes here, JSON.parse in every client accepts; unpaired surrogate escapes, invalid
+ * UTF-8 and fractions or powers beyond the largest double do not pass, as with Phoenix' Jason. Never
+ * recurses. */
 #ifndef CHANNELS_WIRE_JSON_H
 #define CHANNELS_WIRE_JSON_H
 

@@ -27,7 +27,7 @@ static bool checks(const char *text)
 
 static const char *const good[] = {
     "null", "true", "false", "0", "-0", "7", "10", "-123", "0.5", "1.0", "-0.0e-0", "1e3", "1E+2",
-    "1e-400", "1e400", "123456789012345678901234567890", "\"\"", "\"a\"", "\"room:lobby\"",
+    "1e-400", "1e308", "123456789012345678901234567890", "\"\"", "\"a\"", "\"room:lobby\"",
     "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u0000\\u001F\\uABcd\\ufFfF\"", "\"\\ud83d\\ude00\"",
     "\"\\uDBFF\\uDFFF\\ud800\\udc00\"", "\"\x7F\"", "\"\xC5\xBC\xC3\xB3\xC5\x82w\"",
     "\"\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E and then plain text\"", "\"\xF0\x9F\x98\x80\"",
@@ -270,10 +270,42 @@ static void escaping_and_unescaping_are_inverse(void **state)
     }
 }
 
+static bool is_json(const char *text)
+{
+    return channels__json_check(channels__str_z(text), CHANNELS__JSON_NESTING, false);
+}
+
+static void numbers_no_double_can_hold(void **state)
+{
+    static const char *const fits[] = {
+        "1e308", "1.7976931348623157e308", "1.7976931348623158e308", "-1.7976931348623157E+308",
+        "17976931348623157e292", "0.00017976931348623157e312", "0e999", "0.0e99999999999",
+        "1e-400", "5e-324", "1e00000000000000001", "0.5", "-0.0",
+    };
+    static const char *const does_not[] = {
+        "1e309", "1e400", "-1.5e999", "1.7976931348623159e308", "1.8e308",
+        "17976931348623159e292", "0.00018e312", "1e99999999999999999999", "[1,{\"a\":1e400}]",
+    };
+    char digits[500];
+    (void)state;
+    for (size_t i = 0; i < sizeof fits / sizeof *fits; i++)
+        if (!is_json(fits[i]))
+            fail_msg("%s", fits[i]);
+    for (size_t i = 0; i < sizeof does_not / sizeof *does_not; i++)
+        if (is_json(does_not[i]))
+            fail_msg("%s", does_not[i]);
+    memset(digits, '9', sizeof digits);
+    strcpy(digits + 400, "");
+    assert_true(is_json(digits)); /* an integer */
+    strcpy(digits + 400, ".5");
+    assert_false(is_json(digits));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_what_is_right),
+        cmocka_unit_test(numbers_no_double_can_hold),
         cmocka_unit_test(refuses_what_is_not),
         cmocka_unit_test(refuses_beginnings),
         cmocka_unit_test(strings_end_where_they_end),

@@ -127,7 +127,7 @@ static void v2_text_is_five_values(void **state)
 static void payloads_come_as_they_are(void **state)
 {
     static const char *const payloads[] = {
-        "9007199254740993", "1e400", "-0.0", "\"\\u0000\"", "{\"b\":1,\"a\":2,\"b\":3}",
+        "9007199254740993", "1e308", "-0.0", "\"\\u0000\"", "{\"b\":1,\"a\":2,\"b\":3}",
         "{ \"k\" : [ ] }", "true", "\"za\xC5\xBC\xC3\xB3\xC5\x82\xC4\x87\"", "[]",
     };
     (void)state;
