@@ -361,6 +361,10 @@ typedef struct channels_config {
      * return CHANNELS_OK; CHANNELS_REFUSE answers 404, a negative number 500. A HEAD request gets
      * the head of the answer alone. `req` is good until this returns. */
     int (*request)(void *user, channels_ref to, const channels_request *req);
+    /* What became of a request for which the former returned CHANNELS_OK, once, from
+     * channels_endpoint_run(): its answer has left as a whole (`sent`), or whoever asked went away
+     * first, answered or not. Not after channels_endpoint_free(). */
+    void (*request_end)(void *user, channels_ref to, bool sent);
     const char *host;         /* the public host name, for CHANNELS_ORIGIN_HOST ["localhost"] */
     size_t max_http_head;     /* then 431 [16 KB] */
     size_t max_http_body;     /* then 413 [64 KB] */

@@ -94,8 +94,10 @@ static void drop_socket(channels_conn *c)
 static void cut_off(channels_conn *c)
 {
     drop_socket(c);
-    if (!c->upgraded)
-        channels__conn_unask(c);
+    if (c->upgraded)
+        return;
+    channels__conn_unask(c);
+    channels__conn_tell(c, false);
 }
 
 void channels__conn_over(channels_conn *c)
@@ -196,6 +198,8 @@ static void progress(channels_conn *c)
     channels_endpoint *ep = c->ep;
     if (ep->depth == 0)
         ep->now = ep->config.now_ms(ep->config.user);
+    if (!c->upgraded && c->out.count == 0)
+        channels__conn_tell(c, true);
     if (c->state == CHANNELS__CONN_ENDING)
         channels__conn_alarm(c, &channels__conns_of(c)->linger);
     else if (c->state < CHANNELS__CONN_ACCEPTED)

@@ -34,6 +34,13 @@ typedef enum {
     CHANNELS__CONN_OVER
 } channels__conn_state;
 
+/* What the host is to be told of a request, posted when that is known. */
+typedef struct channels__conn_news {
+    channels__letter letter;
+    channels_ref to;
+    bool sent;
+} channels__conn_news;
+
 /* What only the HTTP side needs; freed when a connection is upgraded. */
 typedef struct channels__conn_http {
     channels__http *parser; /* made with the first byte */
@@ -41,6 +48,7 @@ typedef struct channels__conn_http {
     size_t held_len;
     size_t unsent;                 /* bytes of answers since the queue was empty */
     channels_buf *welcome;         /* the 101 of a pending connect */
+    channels__conn_news *news;     /* of the request that the host has, or has answered */
     uint32_t slot;                 /* of the ref that the host answers; 0: none */
     bool keep_alive, head, is_1_1; /* of the request in hand */
     bool overflow;                 /* more came than is held: this answer is the last */
@@ -118,5 +126,6 @@ void channels__conn_answered_sent(channels_conn *c); /* bytes have left, on the 
 void channels__conn_accept(channels_conn *c);        /* a pending connect */
 void channels__conn_refuse(channels_conn *c, const channels_response *r);
 void channels__conn_unask(channels_conn *c); /* the host's ref ends */
+void channels__conn_tell(channels_conn *c, bool sent); /* what became of its request */
 
 #endif

@@ -1,6 +1,9 @@
 /* request.c - the HTTP side of a connection: requests in order, each to the mount of its path or to
  * the host, and their answers; the upgrade to WebSocket. */
 #include "transport/conn.h"
+
+#include <stdlib.h>
+
 #include "transport/handshake.h"
 #include "wire/response.h"
 
@@ -48,6 +51,47 @@ void channels__conn_http_free(channels_conn *c)
     c->in.http = NULL;
 }
 
+/* Posted to the own thread, since what ends a request is found out where no callback may run. */
+void channels__conn_tell(channels_conn *c, bool sent)
+{
+    channels__conn_news *news = c->in.http->news;
+    if (news == NULL || (sent && c->in.http->slot != 0)) /* it has not been answered yet */
+        return;
+    c->in.http->news = NULL;
+    news->sent = sent;
+    channels__post(c->ep, &news->letter);
+}
+
+static void run_news(void *self, channels__letter *letter)
+{
+    channels_endpoint *ep = self;
+    channels__conn_news *news = (channels__conn_news *)letter;
+    ep->config.request_end(ep->config.user, news->to, news->sent);
+    free(news);
+}
+
+static void drop_news(channels__letter *letter)
+{
+    free(letter);
+}
+
+/* Made while nothing has happened yet, so that telling cannot fail. */
+static bool expect_news(channels_conn *c)
+{
+    channels_endpoint *ep = c->ep;
+    channels__conn_news *news;
+    if (ep->config.request_end == NULL)
+        return true;
+    news = malloc(sizeof *news);
+    if (news == NULL)
+        return false;
+    news->letter.run = run_news;
+    news->letter.drop = drop_news;
+    news->to = channels__ref_of(&ep->refs, c->in.http->slot);
+    c->in.http->news = news;
+    return true;
+}
+
 void channels__conn_unask(channels_conn *c)
 {
     if (c->in.http->slot != 0)
@@ -57,12 +101,12 @@ void channels__conn_unask(channels_conn *c)
 
 /* --- Answers ------------------------------------------------------------------------------ */
 
-/* Reads on, unless too much waits to be written. */
+/* Reads on, unless too much waits to be written, or the host is to be told when all is. */
 static void next_request(channels_conn *c)
 {
     channels__conns *conns = channels__conns_of(c);
     channels__conn_http *http = c->in.http;
-    bool wait = http->unsent > MAX_UNSENT;
+    bool wait = http->unsent > MAX_UNSENT || http->news != NULL;
     c->state = wait ? CHANNELS__CONN_ANSWERED : CHANNELS__CONN_HTTP;
     channels__conn_alarm(c, !wait && http->held_len != 0 ? &conns->resume : &conns->request);
     channels__conn_changed(c);
@@ -138,11 +182,17 @@ static int ask_host(channels_conn *c, const channels_request *req)
     ep->refs.slots[slot - 1].of.request.respond = respond;
     ep->refs.slots[slot - 1].of.request.carrier = c;
     c->in.http->slot = slot;
+    if (!expect_news(c)) {
+        channels__conn_over(c);
+        return CHANNELS_ERR_NOMEM;
+    }
     c->state = CHANNELS__CONN_ASKED;
     channels__conn_alarm(c, NULL);
     int r = ep->config.request(ep->config.user, channels__ref_of(&ep->refs, slot), req);
     if (r != CHANNELS_OK && c->state == CHANNELS__CONN_ASKED) {
         channels__conn_unask(c);
+        free(c->in.http->news);
+        c->in.http->news = NULL;
         if (r < 0)
             channels__conn_answer(c, &channels__server_error);
         else

@@ -757,6 +757,68 @@ static void lingers(conn_case *t)
     assert_null(t->a.conn);
 }
 
+static void on_request_end(void *user, channels_ref to, bool sent)
+{
+    conn_case *t = user;
+    assert_int_equal(to.id, t->asked.id);
+    probe_note(&t->probe, sent ? "sent;" : "gone;");
+}
+
+static int take(conn_case *t, channels_ref to, const channels_request *req)
+{
+    (void)t, (void)to, (void)req;
+    return CHANNELS_OK;
+}
+
+/* The host is told what became of each request that it took. */
+static void ends_of_requests(conn_case *t)
+{
+    channels_config config = { .request_end = on_request_end };
+    conn_case_restart(t, &config, NULL);
+    t->request = take;
+    conn_open(&t->a, t);
+    t->a.window = 0;
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+    assert_int_equal(respond(t, 200, "one"), CHANNELS_OK);
+    conn_turn(t, 0);
+    traced(t, ""); /* it has not left */
+    t->a.window = 10;
+    conn_flush(&t->a);
+    conn_turn(t, 0);
+    traced(t, "");
+    t->a.window = SIZE_MAX;
+    conn_flush(&t->a);
+    conn_turn(t, 0); /* now it has, and the next one is read */
+    answered(&t->a, 200, "one");
+    traced(t, "sent;");
+    conn_turn(t, 0);
+    conn_close(&t->a); /* which nobody waits for any more */
+    conn_turn(t, 0);
+    traced(t, "gone;");
+    assert_int_equal(respond(t, 200, "two"), CHANNELS_ERR_CLOSED);
+    conn_open(&t->a, t);
+    t->a.window = 1;
+    conn_say(&t->a, "GET /3 HTTP/1.1\r\nConnection: close\r\n\r\n");
+    assert_int_equal(respond(t, 200, "three"), CHANNELS_OK);
+    conn_turn(t, 2000); /* and nothing of it is read */
+    conn_turn(t, 0);
+    assert_null(t->a.conn);
+    traced(t, "gone;");
+    conn_open(&t->a, t);
+    conn_say(&t->a, "GET /4 HTTP/1.1\r\nConnection: close\r\n\r\n");
+    channels_ref_drop(t->host.ep, t->asked);
+    conn_turn(t, 0);
+    conn_turn(t, 0);
+    answered(&t->a, 500, "{\"errors\":{\"detail\":\"Internal Server Error\"}}");
+    traced(t, "sent;");
+    t->request = NULL; /* refused: it was not taken */
+    conn_open(&t->b, t);
+    conn_say(&t->b, "GET /5 HTTP/1.1\r\n\r\n");
+    conn_turn(t, 0);
+    answered(&t->b, 404, "not found");
+    traced(t, "");
+}
+
 static void times_are_configured(conn_case *t)
 {
     channels_config config = {
@@ -1064,6 +1126,7 @@ int main(void)
         CONN_TEST(time_for_answers),
         CONN_TEST(no_time_for_slow_heads),
         CONN_TEST(lingers),
+        CONN_TEST(ends_of_requests),
         CONN_TEST(times_are_configured),
         CONN_TEST(told_once),
         CONN_TEST(not_told_of_the_dead),
