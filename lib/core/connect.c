@@ -5,14 +5,14 @@
 #include "wire/query.h"
 #include "wire/response.h"
 
-static const channels_header json_type = { "content-type", "application/json; charset=utf-8" };
+const channels_header channels__json_type = { "content-type", "application/json; charset=utf-8" };
 #define BAD_REQUEST "{\"errors\":{\"detail\":\"Bad Request\"}}"
 #define SERVER_ERROR "{\"errors\":{\"detail\":\"Internal Server Error\"}}"
 
 const channels_response channels__forbidden = { .status = 403 };
-const channels_response channels__bad_request = { 400, &json_type, 1, BAD_REQUEST,
+const channels_response channels__bad_request = { 400, &channels__json_type, 1, BAD_REQUEST,
                                                   sizeof BAD_REQUEST - 1 };
-const channels_response channels__server_error = { 500, &json_type, 1, SERVER_ERROR,
+const channels_response channels__server_error = { 500, &channels__json_type, 1, SERVER_ERROR,
                                                    sizeof SERVER_ERROR - 1 };
 
 void channels__connect_forget(channels_socket *s)
@@ -153,8 +153,8 @@ int channels_socket_open(channels_endpoint *ep, const channels_request *req,
     if (req->path == NULL || transport->name == NULL || transport->send == NULL ||
         transport->close == NULL || transport->accept == NULL || transport->refuse == NULL) {
         channels__log(ep, CHANNELS_LOG_ERROR,
-                      "channels_socket_open: the request has no path, or the transport lacks a name "
-                      "or a function other than frame");
+                      "channels_socket_open: the request has no path, or the transport lacks a "
+                      "name or a function other than frame");
         channels__leave(ep);
         return CHANNELS_ERR_INVALID;
     }
@@ -260,7 +260,8 @@ int channels_accept(channels_endpoint *ep, channels_ref ref)
 int channels__socket_respond(channels_socket *s, const channels_response *r)
 {
     if (s->state != CHANNELS__WAITING) {
-        channels__log(s->ep, CHANNELS_LOG_ERROR, "channels_respond: connect() has not returned yet");
+        channels__log(s->ep, CHANNELS_LOG_ERROR,
+                      "channels_respond: connect() has not returned yet");
         return CHANNELS_ERR_INVALID;
     }
     if (!channels__response_ok(s->ep, "channels_respond", r))

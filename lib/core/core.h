@@ -125,11 +125,10 @@ struct channels_channel {
     channels__held *held;
     uint32_t fast_at; /* in topic->fast, or CHANNELS__NOWHERE */
     uint32_t refs;    /* first of its slots; 0: none */
-    uint32_t self;    /* the slot of channels_self(); 0: none */
     uint32_t pins;    /* queued work that points here */
     uint32_t size;    /* of this block */
     uint16_t join_ref_len;
-    uint8_t state;
+    uint8_t state;         /* channels__channel_state */
     uint8_t admitting;     /* decided, but joined() and what waits have still to come */
     uint8_t null_join_ref; /* joined without a join_ref: what is kept is the ref, for pushes */
     /* Then the assigns, then the join_ref as JSON text. */
@@ -172,8 +171,8 @@ struct channels_socket {
     uint32_t deferred; /* live refs, timers, held messages */
     uint32_t slot;     /* of a pending connect; 0: none */
     uint8_t state;
-    uint8_t reason; /* channels_reason, once doomed */
-    uint8_t closed; /* the carrier is gone */
+    uint8_t reason;        /* channels_reason, once doomed */
+    uint8_t closed;        /* the carrier is gone */
     uint8_t told_of_bytes; /* the log, that its format cannot carry what was broadcast */
     _Alignas(max_align_t) char assigns[];
 };
@@ -435,6 +434,7 @@ void channels__timers_end(channels_channel *ch);
 /* What is answered when there is nothing more to say: 403 without a body; 400 and 500 with the JSON
  * that Phoenix renders for errors. */
 extern const channels_response channels__forbidden, channels__bad_request, channels__server_error;
+extern const channels_header channels__json_type;
 /* It can be sent; told in words if not. */
 bool channels__response_ok(channels_endpoint *ep, const char *call, const channels_response *r);
 int channels__socket_open(channels__mount *mount, const channels_request *req,

@@ -100,8 +100,8 @@ static int complete_reply(channels_channel *ch, channels__hand *hand, int r)
 {
     if (hand->join_reply != NULL)
         return r;
-    int err = channels__join_reply_encode(ch, hand->ref, r == CHANNELS_OK ? "ok" : "error", channels_empty(),
-                                &hand->join_reply, &hand->reply_kind);
+    int err = channels__join_reply_encode(ch, hand->ref, r == CHANNELS_OK ? "ok" : "error",
+                                          channels_empty(), &hand->join_reply, &hand->reply_kind);
     return err == CHANNELS_OK ? r : err;
 }
 
@@ -167,7 +167,8 @@ static const channels_route *find_route(channels_socket *s, const channels__mess
     if (route == NULL) {
         channels__log(s->ep, CHANNELS_LOG_WARNING, "no route of %s matches the topic %.*s",
                       s->mount->path, logged_len(msg->topic_json), msg->topic_json.p);
-        channels__socket_refuse_join(s, msg, channels__str_none(), "{\"reason\":\"unmatched topic\"}");
+        channels__socket_refuse_join(s, msg, channels__str_none(),
+                                     "{\"reason\":\"unmatched topic\"}");
     }
     return route;
 }

@@ -192,7 +192,7 @@ int channels_conn_output(channels_conn *c, struct iovec *iov, int max)
     return n;
 }
 
-/* Bytes have left elsewhere than on an open WebSocket: that gives the peer more time. */
+/* Bytes have left, to a peer that we listen to no more or not now: that gives it more time. */
 static void progress(channels_conn *c)
 {
     channels_endpoint *ep = c->ep;
@@ -200,7 +200,9 @@ static void progress(channels_conn *c)
         ep->now = ep->config.now_ms(ep->config.user);
     if (!c->upgraded && c->out.count == 0)
         channels__conn_tell(c, true);
-    if (c->state == CHANNELS__CONN_ENDING)
+    if (c->state == CHANNELS__CONN_OPEN)
+        restart_idle(c);
+    else if (c->state == CHANNELS__CONN_ENDING)
         channels__conn_alarm(c, &channels__conns_of(c)->linger);
     else if (c->state < CHANNELS__CONN_ACCEPTED)
         channels__conn_answered_sent(c);
@@ -231,10 +233,11 @@ void channels_conn_sent(channels_conn *c, size_t len)
 {
     if (len == 0)
         return;
+    bool unheard = c->state != CHANNELS__CONN_OPEN || congested(c);
     size_t messages = retire(c, len);
     if (c->socket != NULL && messages != 0)
         channels_socket_sent(c->socket, messages);
-    if (c->state != CHANNELS__CONN_OPEN)
+    if (unheard)
         progress(c);
     if (channels_conn_want(c) == (c->told & ~(unsigned)CHANNELS_WANT_WRITE))
         told(c); /* what is all that has changed, the host did */

@@ -10,7 +10,6 @@
 /* Bytes of answers in the queue beyond which the next request has to wait. */
 #define MAX_UNSENT 262144u
 
-static const channels_header json = { "content-type", "application/json; charset=utf-8" };
 static const channels_header plain = { "content-type", "text/plain; charset=utf-8" };
 
 static channels_response text_response(int status, const channels_header *type, const char *body)
@@ -143,7 +142,7 @@ void channels__conn_answered_sent(channels_conn *c)
 /* To what is no request the answer is the last one. */
 static int fail(channels_conn *c, int status, const char *body)
 {
-    channels_response r = text_response(status, &json, body);
+    channels_response r = text_response(status, &channels__json_type, body);
     c->in.http->keep_alive = c->in.http->head = false;
     channels__conn_answer(c, &r);
     return CHANNELS_ERR_PROTOCOL;

@@ -152,11 +152,11 @@ static long exponent_at(const char *p, const char *end)
     return negative ? -exponent : exponent;
 }
 
-/* A fraction or power that no double can hold. Phoenix' Jason refuses it; to JSON.parse and cJSON it
- * is infinite, which they cannot write. (Integers have any size.) */
+/* A fraction or power that no double can hold. Phoenix' Jason refuses it; to JSON.parse and cJSON
+ * it is infinite, which they cannot write. (Integers have any size.) */
 static bool too_large(const char *p, const char *end)
 {
-    static const char limit[] = "17976931348623158079"; /* times 10^289: what is above is rounded up */
+    static const char limit[] = "17976931348623158079"; /* e289: what is above is rounded up */
     char digits[sizeof limit] = "00000000000000000000";
     long power = -1, zeros = 0; /* of ten, of the first digit that counts */
     size_t n = 0;

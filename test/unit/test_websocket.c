@@ -513,6 +513,29 @@ static void asks_more_than_it_reads(conn_case *t)
     wants(&t->a, CHANNELS_WANT_READ);
 }
 
+/* What it says meanwhile is not read, so reading is what keeps it alive. */
+static void reads_a_large_answer_slowly(conn_case *t)
+{
+    static char text[3000];
+    channels_mount_options options = { .max_queued = 1000 };
+    conn_case_restart(t, NULL, &options);
+    joined(t, &t->a);
+    t->a.window = 0;
+    snprintf(text, sizeof text, "['1','2','room:a','echo',{'x':'%02000d'}]", 0);
+    conn_text(&t->a, text);
+    for (int i = 0; i < 10; i++) {
+        conn_turn(t, 50000);
+        t->a.window = 10;
+        conn_flush(&t->a);
+        wants(&t->a, CHANNELS_WANT_WRITE);
+    }
+    conn_turn(t, 59999);
+    wants(&t->a, CHANNELS_WANT_WRITE);
+    t->probe.trace[0] = '\0';
+    conn_turn(t, 1);
+    traced(t, "terminate room:a closed;disconnect closed;");
+}
+
 static void idle(conn_case *t)
 {
     upgraded(t);
@@ -662,6 +685,7 @@ int main(void)
         CONN_TEST(ping_flood),
         CONN_TEST(pings_between_messages),
         CONN_TEST(asks_more_than_it_reads),
+        CONN_TEST(reads_a_large_answer_slowly),
         CONN_TEST(idle),
         CONN_TEST(too_slow),
         CONN_TEST(large_at_once),
