@@ -161,7 +161,11 @@ typedef enum {
     CHANNELS_DUPLICATE,    /* the same client joined the topic again */
     CHANNELS_REFUSED,      /* after CHANNELS_LATER: the answer was no */
     CHANNELS_DISCONNECTED, /* channels_disconnect(), or "disconnect" on the socket's id */
-    CHANNELS_SHUTDOWN      /* the endpoint was freed */
+    CHANNELS_SHUTDOWN,     /* the endpoint was freed */
+    CHANNELS_IDLE,         /* nothing was heard from its client for too long */
+    CHANNELS_SLOW,         /* too much was waiting for its client */
+    CHANNELS_BROKEN,       /* its client broke the protocol, or memory ran out for it */
+    CHANNELS_DRAINED       /* channels_drain() */
 } channels_reason;
 
 typedef struct channels_handler {
@@ -224,6 +228,16 @@ typedef struct channels_websocket_options {
     uint32_t max_empty_fragments; /* of one message, then 1008; 1024 */
 } channels_websocket_options;
 
+typedef struct channels_longpoll_options {
+    bool on;
+    const char *path;         /* below the mount; default "/longpoll" */
+    uint32_t window_ms;       /* a poll is held so long; 10000. A session that is not polled for half
+                               * as long again ends. */
+    uint32_t token_max_age_s; /* of a session; 1209600, two weeks */
+    uint32_t max_batch;       /* messages of one POST, the rest is dropped; 100 */
+    size_t max_body;          /* of a POST, then 400; 8 MB */
+} channels_longpoll_options;
+
 /* Zero means the default. Strings and arrays are copied. */
 typedef struct channels_mount_options {
     channels_origin check_origin;
@@ -239,6 +253,7 @@ typedef struct channels_mount_options {
                                  * client is not read from. */
     uint32_t max_nesting;       /* of a payload, then 1011; 1000, at most 1000 */
     channels_websocket_options websocket;
+    channels_longpoll_options longpoll;
 } channels_mount_options;
 
 /* --- Inside callbacks: the channel --------------------------------------------------------
@@ -370,6 +385,7 @@ typedef struct channels_config {
     size_t max_http_body;     /* then 413 [64 KB] */
     uint32_t http_timeout_ms; /* for a whole request to arrive, then cut [10000] */
     uint32_t linger_ms;       /* for the peer to take our last bytes and close [2000] */
+    const char *secret;       /* signs the tokens of long-poll sessions [random] */
     const char *node;         /* this node's name for PubSub, unique [random] */
     const channels_pubsub_adapter *pubsub; /* joins nodes [none: this endpoint only] */
     void *pubsub_self;

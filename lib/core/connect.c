@@ -40,32 +40,37 @@ static const channels__serializer *negotiate(const channels_request *req)
     return channels__serializer_for(n >= 0 ? vsn : NULL);
 }
 
-static int refuse_with_words(channels__mount *m, channels_socket *s, channels_log_level level,
-                             const char *words, const char *detail)
+bool channels__origin_ok(channels__mount *m, const channels_request *req)
 {
-    channels__log(m->ep, level, "refused a connection to %s: %s%s", m->path, words, detail);
-    refuse(s, &channels__forbidden);
+    if (channels__origin_allowed(m->options.check_origin, m->ep->config.host, m->options.origins,
+                                 req))
+        return true;
+    channels__log(m->ep, CHANNELS_LOG_ERROR,
+                  "refused a connection to %s: if pages of this origin are yours, set config.host "
+                  "or the mount's check_origin: %s",
+                  m->path, channels_request_header(req, "origin"));
+    return false;
+}
+
+static int turn_down(channels_socket *s, const channels_response *r)
+{
+    refuse(s, r);
     return CHANNELS_REFUSE;
 }
 
 /* In Phoenix' order: the query is read before anything is asked of it. */
 static int check(channels__mount *m, const channels_request *req, channels_socket *s)
 {
-    if (!channels__query_valid(req->query)) {
-        refuse(s, &channels__bad_request);
-        return CHANNELS_REFUSE;
-    }
-    if (!channels__origin_allowed(m->options.check_origin, m->ep->config.host, m->options.origins,
-                                  req))
-        return refuse_with_words(m, s, CHANNELS_LOG_ERROR,
-                                 "if pages of this origin are yours, set config.host or the "
-                                 "mount's check_origin: ",
-                                 channels_request_header(req, "origin"));
+    if (!channels__query_valid(req->query))
+        return turn_down(s, &channels__bad_request);
+    if (!channels__origin_ok(m, req))
+        return turn_down(s, &channels__forbidden);
     s->serializer = negotiate(req);
-    if (s->serializer == NULL)
-        return refuse_with_words(m, s, CHANNELS_LOG_WARNING,
-                                 "no serializer for the version it asks for", "");
-    return CHANNELS_OK;
+    if (s->serializer != NULL)
+        return CHANNELS_OK;
+    channels__log(m->ep, CHANNELS_LOG_WARNING,
+                  "refused a connection to %s: no serializer for the version it asks for", m->path);
+    return turn_down(s, &channels__forbidden);
 }
 
 /* What connect() said, made consistent: it may have answered by channels_refuse(), which shows as

@@ -437,6 +437,8 @@ extern const channels_response channels__forbidden, channels__bad_request, chann
 extern const channels_header channels__json_type;
 /* It can be sent; told in words if not. */
 bool channels__response_ok(channels_endpoint *ep, const char *call, const channels_response *r);
+/* The request's origin may talk to this mount; told in words if not. */
+bool channels__origin_ok(channels__mount *mount, const channels_request *req);
 int channels__socket_open(channels__mount *mount, const channels_request *req,
                           const channels_transport *transport, void *carrier,
                           channels_socket **s);

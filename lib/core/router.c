@@ -28,8 +28,10 @@ static bool take_path(const char **path, const char *prefix)
 
 static const char *transport_path(const channels__mount *m, const char *transport)
 {
-    if (strcmp(transport, "websocket") == 0 && !m->options.websocket.off)
-        return m->options.websocket.path;
+    if (strcmp(transport, "websocket") == 0)
+        return m->options.websocket.off ? NULL : m->options.websocket.path;
+    if (strcmp(transport, "longpoll") == 0)
+        return m->options.longpoll.on ? m->options.longpoll.path : NULL;
     return NULL;
 }
 
@@ -107,17 +109,22 @@ static bool origins_ok(channels_endpoint *ep, const channels_mount_options *o)
     return true;
 }
 
+static bool below_ok(const char *path)
+{
+    return path == NULL || (path[0] == '/' && strpbrk(path, "?#:*") == NULL);
+}
+
 static bool options_ok(channels_endpoint *ep, const channels_mount_options *o)
 {
-    const char *path = o->websocket.path, *wrong = NULL;
+    const char *wrong = NULL;
     if (o->max_nesting > CHANNELS__JSON_NESTING)
         wrong = "max_nesting can be at most 1000";
     else if (o->max_topic > UINT16_MAX)
         wrong = "max_topic can be at most 65535";
     else if ((unsigned)o->check_origin > CHANNELS_ORIGIN_ANY)
         wrong = "there is no such check_origin";
-    else if (path != NULL && (path[0] != '/' || strpbrk(path, "?#:*") != NULL))
-        wrong = "the path of the WebSocket must begin with / and hold none of ? # : *";
+    else if (!below_ok(o->websocket.path) || !below_ok(o->longpoll.path))
+        wrong = "the path of a transport must begin with / and hold none of ? # : *";
     if (wrong != NULL)
         channels__log(ep, CHANNELS_LOG_ERROR, "channels_mount: %s", wrong);
     return wrong == NULL && origins_ok(ep, o);
@@ -140,8 +147,14 @@ static void complete(channels_mount_options *o)
     DEFAULT(o->websocket.idle_ms, 60000);
     DEFAULT(o->websocket.max_message, 10000000);
     DEFAULT(o->websocket.max_empty_fragments, 1024);
+    DEFAULT(o->longpoll.window_ms, 10000);
+    DEFAULT(o->longpoll.token_max_age_s, 1209600);
+    DEFAULT(o->longpoll.max_batch, 100);
+    DEFAULT(o->longpoll.max_body, 8000000);
     if (o->websocket.path == NULL)
         o->websocket.path = "/websocket";
+    if (o->longpoll.path == NULL)
+        o->longpoll.path = "/longpoll";
 }
 
 static size_t count_origins(const char *const *origins)
@@ -162,6 +175,7 @@ static void mount_free(channels__mount *m)
     if (origins != NULL)
         channels__free(mem, origins, (n + 1) * sizeof *origins);
     channels__strfree(mem, (char *)(uintptr_t)m->options.websocket.path);
+    channels__strfree(mem, (char *)(uintptr_t)m->options.longpoll.path);
     channels__strfree(mem, m->path);
     channels__free(mem, m, sizeof *m);
 }
@@ -183,8 +197,9 @@ static bool own_strings(channels__mount *m, const char *path, const char *const 
     size_t n = count_origins(from);
     m->options.origins = NULL;
     m->options.websocket.path = channels__strdup(mem, m->options.websocket.path);
+    m->options.longpoll.path = channels__strdup(mem, m->options.longpoll.path);
     m->path = channels__strdup(mem, path);
-    if (m->path == NULL || m->options.websocket.path == NULL)
+    if (m->path == NULL || m->options.websocket.path == NULL || m->options.longpoll.path == NULL)
         return false;
     if (from == NULL)
         return true;
