@@ -17,12 +17,17 @@ PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 #   asan      AddressSanitizer and UndefinedBehaviorSanitizer: stray memory accesses and leaks
 #   ubsan     UndefinedBehaviorSanitizer alone
 #   tsan      ThreadSanitizer: data races
+#   fuzz      for libFuzzer, with the checks of asan; needs clang
 VARIANT ?= release
 
 # Which tests to run, by parts of their paths (make check TESTS='unit/ sim/'), all when empty;
 # and how many seconds each may take. V=1 shows the commands.
 TESTS ?=
 TEST_SECONDS ?= 180
+
+# How long make fuzz looks, and its compiler.
+MINUTES ?= 5
+FUZZ_CC ?= clang
 
 BUILD ?= build
 CXX ?= c++
@@ -51,11 +56,12 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wco
 SANITIZE_asan := -fsanitize=address,undefined
 SANITIZE_ubsan := -fsanitize=undefined
 SANITIZE_tsan := -fsanitize=thread
+SANITIZE_fuzz := -fsanitize=fuzzer-no-link,address,undefined
 SANITIZE := $(SANITIZE_$(VARIANT))
 ifneq ($(SANITIZE),)
 SANITIZE += -fno-sanitize-recover=all -fno-omit-frame-pointer
 else ifneq ($(VARIANT),release)
-$(error VARIANT is one of release, asan, ubsan and tsan, not '$(VARIANT)')
+$(error VARIANT is one of release, asan, ubsan, tsan and fuzz, not '$(VARIANT)')
 endif
 
 # What the library is built on: packages with a .pc file, and wslay, which Debian ships without.
@@ -111,6 +117,11 @@ TEST_MAIN := $(shell grep -lsw '^int main' $(TEST_SRC) /dev/null)
 TEST_PROGRAMS := $(TEST_MAIN:%.c=$(OUT)/%)
 TEST_SUPPORT := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(TEST_MAIN),$(TEST_SRC)))
 
+# Each file but one is a fuzz target; that one runs its corpus where no fuzzer does.
+FUZZ_MAIN := test/fuzz/replay.c
+FUZZ_SRC := $(filter-out $(FUZZ_MAIN),$(wildcard test/fuzz/*.c))
+FUZZERS := $(FUZZ_SRC:%.c=$(OUT)/%)
+
 CONFORMANCE := $(wildcard test/conformance/run)
 CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
 BROWSER := $(wildcard test/browser/*.test.js test/browser/*.test.mjs)
@@ -134,7 +145,7 @@ endif
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $1 $(if $2,$2,$@)')
 
-all: lib $(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) ## libraries, examples, test programs (default)
+all: lib $(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) ## libraries, examples, test programs (default)
 
 lib: $(STATIC) $(if $(SANITIZE),,$(SHARED) $(SHARED_LINKS)) ## the static and the shared library
 
@@ -152,7 +163,7 @@ $(OBJ)/llhttp/%.o: $(LLHTTP_DIR)/%.c $(OBJ)/flags
 
 $(OBJ)/lib/%: STD = -std=c11 -D_POSIX_C_SOURCE=200809L
 $(OBJ)/lib/%: INCLUDES = -Iinclude -Ilib
-$(OBJ)/test/unit/% $(OBJ)/test/sim/%: INCLUDES = -Iinclude -Ilib -Itest
+$(OBJ)/test/unit/% $(OBJ)/test/sim/% $(OBJ)/test/fuzz/%: INCLUDES = -Iinclude -Ilib -Itest
 
 # Objects made with other flags or another compiler are stale.
 $(OBJ)/flags: FORCE
@@ -184,8 +195,12 @@ $(SHARED_LINKS): $(SHARED)
 $(foreach s,$(SERVER_SRC),$(eval $(OUT)/$(basename $(notdir $s)): $(OBJ)/$(s:.c=.o)))
 $(foreach s,$(EXAMPLE_SRC),$(eval $(OUT)/examples/$(basename $(notdir $s)): $(OBJ)/$(s:.c=.o)))
 $(TEST_PROGRAMS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a
+$(FUZZERS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a
+ifneq ($(VARIANT),fuzz)
+$(FUZZERS): $(FUZZ_MAIN:%.c=$(OBJ)/%.o)
+endif
 $(SERVERS) $(EXAMPLES): $(STATIC)
-$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS):
+$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS):
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(LINK)
@@ -197,9 +212,11 @@ $(OBJ)/support.a: $(TEST_SUPPORT)
 
 $(SERVERS) $(EXAMPLES): LIBS += -lev
 $(OUT)/examples/chat: LIBS += -lsqlite3
+$(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
 $(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -pthread
 
--include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC))
+-include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC) $(FUZZ_SRC) \
+            $(FUZZ_MAIN))
 
 # --- Trying it out ---------------------------------------------------------------------------
 
@@ -243,13 +260,20 @@ check-browser: deps ## the chat in Chromium
 	    then $(MAKE) --no-print-directory run-browser; \
 	    else echo 'skipped: needs Node 20'; fi
 
+fuzz: deps ## look for crashes for MINUTES (default 5), with clang's libFuzzer
+	@$(DEPS) demo fuzz
+	@$(MAKE) --no-print-directory run-fuzz VARIANT=fuzz CC='$(FUZZ_CC)'
+
+run-fuzz: $(FUZZERS)
+	@test/fuzz/run $(MINUTES) '$(BUILD)' $(FUZZERS)
+
 run: all $(NODE_MODULES)
-	@$(RUN) $(TEST_PROGRAMS) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS)
+	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS)
 
 # gcc 12's ThreadSanitizer cannot start under the wider address randomisation of newer kernels.
-run-variant: $(TEST_PROGRAMS) $(SERVERS) $(NODE_MODULES)
+run-variant: $(TEST_PROGRAMS) $(FUZZERS) $(SERVERS) $(NODE_MODULES)
 	@$(if $(filter tsan,$(VARIANT)),$$(setarch -R true 2>/dev/null && echo setarch -R) env) \
-	    $(RUN) $(TEST_PROGRAMS) $(CONFORMANCE)
+	    $(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(CONFORMANCE)
 
 run-browser: deps-browser $(OUT)/examples/chat $(NODE_MODULES)
 	@$(RUN) $(BROWSER)
@@ -293,4 +317,4 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib deps deps-check deps-browser demo check check-asan check-ubsan check-tsan \
-        check-browser run run-variant run-browser install uninstall dist clean help FORCE
+        check-browser fuzz run run-variant run-browser run-fuzz install uninstall dist clean help FORCE
