@@ -25,7 +25,7 @@ VARIANT ?= release
 TESTS ?=
 TEST_SECONDS ?= 180
 
-# How long make fuzz looks, and its compiler.
+# How long make fuzz and make soak go on, and the compiler of the first.
 MINUTES ?= 5
 FUZZ_CC ?= clang
 
@@ -122,6 +122,10 @@ FUZZ_MAIN := test/fuzz/replay.c
 FUZZ_SRC := $(filter-out $(FUZZ_MAIN),$(wildcard test/fuzz/*.c))
 FUZZERS := $(FUZZ_SRC:%.c=$(OUT)/%)
 
+# Thousands of clients, for make soak; make check lets it run for some seconds.
+SOAK_SRC := $(wildcard test/soak/*.c)
+SOAK := $(if $(SOAK_SRC),$(OUT)/test/soak/soak)
+
 CONFORMANCE := $(wildcard test/conformance/run)
 CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
 BROWSER := $(wildcard test/browser/*.test.js test/browser/*.test.mjs)
@@ -145,7 +149,7 @@ endif
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $1 $(if $2,$2,$@)')
 
-all: lib $(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) ## libraries, examples, test programs (default)
+all: lib $(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) ## libraries, examples, test programs (default)
 
 lib: $(STATIC) $(if $(SANITIZE),,$(SHARED) $(SHARED_LINKS)) ## the static and the shared library
 
@@ -163,7 +167,7 @@ $(OBJ)/llhttp/%.o: $(LLHTTP_DIR)/%.c $(OBJ)/flags
 
 $(OBJ)/lib/%: STD = -std=c11 -D_POSIX_C_SOURCE=200809L
 $(OBJ)/lib/%: INCLUDES = -Iinclude -Ilib
-$(OBJ)/test/unit/% $(OBJ)/test/sim/% $(OBJ)/test/fuzz/%: INCLUDES = -Iinclude -Ilib -Itest
+$(OBJ)/test/unit/% $(OBJ)/test/sim/% $(OBJ)/test/fuzz/% $(OBJ)/test/soak/%: INCLUDES = -Iinclude -Ilib -Itest
 
 # Objects made with other flags or another compiler are stale.
 $(OBJ)/flags: FORCE
@@ -199,8 +203,9 @@ $(FUZZERS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a
 ifneq ($(VARIANT),fuzz)
 $(FUZZERS): $(FUZZ_MAIN:%.c=$(OBJ)/%.o)
 endif
-$(SERVERS) $(EXAMPLES): $(STATIC)
-$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS):
+$(SOAK): $(SOAK_SRC:%.c=$(OBJ)/%.o)
+$(SERVERS) $(EXAMPLES) $(SOAK): $(STATIC)
+$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK):
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(LINK)
@@ -210,13 +215,13 @@ $(OBJ)/support.a: $(TEST_SUPPORT)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-$(SERVERS) $(EXAMPLES): LIBS += -lev
+$(SERVERS) $(EXAMPLES) $(SOAK): LIBS += -lev
 $(OUT)/examples/chat: LIBS += -lsqlite3
 $(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
 $(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -pthread
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC) $(FUZZ_SRC) \
-            $(FUZZ_MAIN))
+            $(FUZZ_MAIN) $(SOAK_SRC))
 
 # --- Trying it out ---------------------------------------------------------------------------
 
@@ -260,6 +265,12 @@ check-browser: deps ## the chat in Chromium
 	    then $(MAKE) --no-print-directory run-browser; \
 	    else echo 'skipped: needs Node 20'; fi
 
+soak: deps-check ## thousands of clients that come and die, under ASan, for MINUTES (default 5)
+	@$(MAKE) --no-print-directory run-soak VARIANT=asan
+
+run-soak: $(SOAK)
+	@$(SOAK) $$(($(MINUTES) * 60)) 4000
+
 fuzz: deps ## look for crashes for MINUTES (default 5), with clang's libFuzzer
 	@$(DEPS) demo fuzz
 	@$(MAKE) --no-print-directory run-fuzz VARIANT=fuzz CC='$(FUZZ_CC)'
@@ -268,12 +279,12 @@ run-fuzz: $(FUZZERS)
 	@test/fuzz/run $(MINUTES) '$(BUILD)' $(FUZZERS)
 
 run: all $(NODE_MODULES)
-	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS)
+	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS)
 
 # gcc 12's ThreadSanitizer cannot start under the wider address randomisation of newer kernels.
-run-variant: $(TEST_PROGRAMS) $(FUZZERS) $(SERVERS) $(NODE_MODULES)
+run-variant: $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(SERVERS) $(NODE_MODULES)
 	@$(if $(filter tsan,$(VARIANT)),$$(setarch -R true 2>/dev/null && echo setarch -R) env) \
-	    $(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(CONFORMANCE)
+	    $(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(CONFORMANCE)
 
 run-browser: deps-browser $(OUT)/examples/chat $(NODE_MODULES)
 	@$(RUN) $(BROWSER)
@@ -317,4 +328,4 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib deps deps-check deps-browser demo check check-asan check-ubsan check-tsan \
-        check-browser fuzz run run-variant run-browser run-fuzz install uninstall dist clean help FORCE
+        check-browser soak fuzz run run-variant run-browser run-soak run-fuzz install uninstall dist clean help FORCE
