@@ -105,7 +105,16 @@ SHARED_LINKS := $(OUT)/libchannels.so.$(SOVERSION) $(OUT)/libchannels.so
 # Every examples/NAME.c and examples/NAME/NAME.c becomes examples/NAME.
 EXAMPLE_SRC := $(wildcard examples/*.c) \
                $(foreach n,$(notdir $(wildcard examples/*)),$(wildcard examples/$n/$n.c))
-EXAMPLES := $(foreach s,$(EXAMPLE_SRC),$(OUT)/examples/$(basename $(notdir $s)))
+EXAMPLE_NAMES := $(basename $(notdir $(EXAMPLE_SRC)))
+
+# What those need that the library does not, as pkg-config knows it. Where that is not installed
+# the example is left out, and `make all` says so.
+NEEDS_chat := sqlite3
+NEEDS_own_http := libsoup-3.0
+NEEDS_own_websocket := libwebsockets
+LEFT_OUT := $(foreach n,$(EXAMPLE_NAMES),$(if $(NEEDS_$n),$(shell \
+                $(PKG_CONFIG) --exists $(NEEDS_$n) 2>/dev/null || echo $n)))
+EXAMPLES := $(addprefix $(OUT)/examples/,$(filter-out $(LEFT_OUT),$(EXAMPLE_NAMES)))
 
 # The servers that the conformance and client tests talk to: fixture and realtime.
 SERVER_SRC := $(wildcard test/conformance/*.c test/clients/*.c)
@@ -128,6 +137,7 @@ SOAK := $(if $(SOAK_SRC),$(OUT)/test/soak/soak)
 
 CONFORMANCE := $(wildcard test/conformance/run)
 CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
+EXAMPLE_TESTS := $(wildcard test/examples/*.test.js)
 BROWSER := $(wildcard test/browser/*.test.js test/browser/*.test.mjs)
 
 # npm writes this file last: it is older than package-lock.json when the modules are stale.
@@ -142,14 +152,17 @@ NODE_MODULES := $(patsubst %package-lock.json,%node_modules/.package-lock.json,\
 
 # demo and check may install packages that this file then has to look at anew: they build in a
 # make of their own, hence one after the other. Each of these is as parallel as -j allows.
-ifneq ($(filter demo check%,$(MAKECMDGOALS)),)
+ifneq ($(filter demo% check%,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $1 $(if $2,$2,$@)')
 
-all: lib $(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) ## libraries, examples, test programs (default)
+all: lib $(SERVERS) $(EXAMPLES) $(LEFT_OUT:%=left-out-%) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) ## libraries, examples, test programs (default)
+
+left-out-%:
+	@echo '  skipped: examples/$* needs $(NEEDS_$*)'
 
 lib: $(STATIC) $(if $(SANITIZE),,$(SHARED) $(SHARED_LINKS)) ## the static and the shared library
 
@@ -197,7 +210,13 @@ $(SHARED_LINKS): $(SHARED)
 
 # Programs: servers and examples as a user would link them, tests with the internal names.
 $(foreach s,$(SERVER_SRC),$(eval $(OUT)/$(basename $(notdir $s)): $(OBJ)/$(s:.c=.o)))
-$(foreach s,$(EXAMPLE_SRC),$(eval $(OUT)/examples/$(basename $(notdir $s)): $(OBJ)/$(s:.c=.o)))
+define EXAMPLE
+$(OUT)/examples/$2: $(OBJ)/$(1:.c=.o)
+$(if $(NEEDS_$2),
+$(OUT)/examples/$2: LIBS += $$(shell $(PKG_CONFIG) --libs $(NEEDS_$2))
+$(OBJ)/$(1:.c=.o): DEP_CFLAGS += $$(patsubst -I%,-isystem%,$$(shell $(PKG_CONFIG) --cflags $(NEEDS_$2))))
+endef
+$(foreach s,$(EXAMPLE_SRC),$(eval $(call EXAMPLE,$s,$(basename $(notdir $s)))))
 $(TEST_PROGRAMS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a
 $(FUZZERS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a
 ifneq ($(VARIANT),fuzz)
@@ -215,8 +234,7 @@ $(OBJ)/support.a: $(TEST_SUPPORT)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-$(SERVERS) $(EXAMPLES) $(SOAK): LIBS += -lev
-$(OUT)/examples/chat: LIBS += -lsqlite3
+$(SERVERS) $(EXAMPLES) $(SOAK): LIBS += -Wl,--as-needed -lev -pthread
 $(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
 $(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -pthread
 
@@ -231,7 +249,7 @@ deps: ## install the packages that building and demo need, where any is missing
 	@$(DEPS) demo
 
 deps-check: ## the same for check and its variants
-	@$(DEPS) demo check
+	@$(DEPS) demo examples check
 
 deps-browser: ## the same for check-browser
 	@$(DEPS) demo check browser
@@ -239,6 +257,11 @@ deps-browser: ## the same for check-browser
 demo: deps ## a chat to open in your browser
 	@$(MAKE) --no-print-directory $(OUT)/examples/chat examples/chat/node_modules/.package-lock.json
 	@exec $(OUT)/examples/chat
+
+demo-%: ## the same for another of the examples
+	@$(DEPS) demo examples
+	@$(MAKE) --no-print-directory $(OUT)/examples/$* examples/chat/node_modules/.package-lock.json
+	@exec $(OUT)/examples/$*
 
 %/node_modules/.package-lock.json: %/package-lock.json
 	$(call say,NPM ,$*)
@@ -249,6 +272,8 @@ demo: deps ## a chat to open in your browser
 
 RUN = BUILD='$(BUILD)' CC='$(CC)' CXX='$(CXX)' MAKE='$(MAKE)' \
       FIXTURE='$(abspath $(OUT)/fixture)' REALTIME='$(abspath $(OUT)/realtime)' \
+      EXAMPLES='$(abspath $(OUT)/examples)' \
+      EXAMPLES_NEED='$(foreach n,$(EXAMPLE_NAMES),$(NEEDS_$n))' \
       TESTS='$(TESTS)' TEST_SECONDS='$(TEST_SECONDS)' test/run
 
 check: deps-check ## every test but the browser's
@@ -279,7 +304,8 @@ run-fuzz: $(FUZZERS)
 	@test/fuzz/run $(MINUTES) '$(BUILD)' $(FUZZERS)
 
 run: all $(NODE_MODULES)
-	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS)
+	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS) \
+	    $(EXAMPLE_TESTS)
 
 # gcc 12's ThreadSanitizer cannot start under the wider address randomisation of newer kernels.
 run-variant: $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(SERVERS) $(NODE_MODULES)
@@ -324,7 +350,7 @@ clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
 .PHONY: all lib deps deps-check deps-browser demo check check-asan check-ubsan check-tsan \

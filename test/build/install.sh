@@ -1,5 +1,5 @@
 # What `make install` puts under a DESTDIR is enough to build the examples with pkg-config,
-# and `make uninstall` takes it away.
+# and `make uninstall` takes it away. EXAMPLES_NEED is what the examples need of other packages.
 . test/build/tap.inc
 
 root=$scratch/root
@@ -25,10 +25,11 @@ build_all() {
     shift
     mkdir -p "$out"
     cflags=$(pc --cflags) && libs=$(pc "$@" --libs) || return
+    theirs=$(pkg-config --cflags --libs libcjson $EXAMPLES_NEED) || return
     for source in "$scratch/first.c" examples/*.c examples/*/*.c; do
         [ -e "$source" ] || continue
         $CC $cflags "$source" -o "$out/$(basename "$source" .c)" \
-            -Wl,--as-needed $libs $(pkg-config --libs libcjson) -lev -lsqlite3 || return
+            -Wl,--as-needed $libs $theirs -lev -pthread || return
     done
 }
 

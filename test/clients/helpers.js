@@ -9,11 +9,13 @@ const ROOT = path.join(__dirname, '..', '..');
 const FIXTURE = process.env.FIXTURE ?? path.join(ROOT, 'build', 'fixture');
 const REALTIME = process.env.REALTIME ?? path.join(ROOT, 'build', 'realtime');
 
-// A server for one test; it has to end cleanly after it, unless the test ended it. Port 0: any.
+// A server for one test; it has to end cleanly after it, unless the test ended it. `command` is the
+// path of a program that takes --port (0: any), or an array of a program and its arguments.
 // Before that, what the test put in `closing` is called: a client must not see its server go, or
 // it would try for ever to find it again.
-async function serve(t, program, port = 0) {
-    const server = { ...await start([program, '--port', String(port)]), closing: [] };
+async function serve(t, command, port = 0) {
+    const words = Array.isArray(command) ? command : [command, '--port', String(port)];
+    const server = { ...await start(words), closing: [] };
     t.after(async () => {
         for (const close of server.closing) close();
         const how = await server.end('SIGTERM');
