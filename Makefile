@@ -285,7 +285,7 @@ check-tsan: deps-check ## the same under ThreadSanitizer
 check-asan check-ubsan check-tsan:
 	@$(MAKE) --no-print-directory run-variant VARIANT=$(@:check-%=%)
 
-check-browser: deps ## the chat in Chromium
+check-browser: deps ## the chat and the game in Chromium
 	@if node -e 'process.exit(+(parseInt(process.versions.node) < 20))'; \
 	    then $(MAKE) --no-print-directory run-browser; \
 	    else echo 'skipped: needs Node 20'; fi
@@ -312,7 +312,7 @@ run-variant: $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(SERVERS) $(NODE_MODULES)
 	@$(if $(filter tsan,$(VARIANT)),$$(setarch -R true 2>/dev/null && echo setarch -R) env) \
 	    $(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(CONFORMANCE)
 
-run-browser: deps-browser $(OUT)/examples/chat $(NODE_MODULES)
+run-browser: deps-browser $(OUT)/examples/chat $(OUT)/examples/game $(NODE_MODULES)
 	@$(RUN) $(BROWSER)
 
 # --- Installing ------------------------------------------------------------------------------

@@ -55,7 +55,8 @@ static int compare(const void *a, const void *b)
 /* So that it stands in JSON and in topics as it is. */
 static bool is_id(const char *id)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
     size_t len = id != NULL ? strlen(id) : 0;
     return len > 0 && len < sizeof((struct device *)0)->id && strspn(id, letters) == len;
 }

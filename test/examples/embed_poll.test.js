@@ -23,7 +23,8 @@ test('embed_poll: more is written than the kernel takes at once', LIMIT, async (
     const stream = channel.socket.conn._socket;
     stream.pause();
     const text = 'x'.repeat(400000);
-    const answers = Array.from({ length: 40 }, (_, n) => answer(channel.push('shout', { n, text })));
+    const answers = Array.from({ length: 40 },
+        (_, n) => answer(channel.push('shout', { n, text })));
     await setTimeout(500);
     assert.deepEqual(heard.waiting, []);
     stream.resume();

@@ -30,7 +30,7 @@ function connect(server, params = {}) {
     return socket;
 }
 
-// What a client without phoenix.js is answered: { status, body }, and end() once it is let in (101).
+// What a client without phoenix.js is answered: { status, body }, or { status: 101, end }.
 function knock(server, query, options = {}) {
     const url = `ws://127.0.0.1:${server.port}/socket/websocket?${query}`;
     return new Promise((resolve, reject) => {

@@ -38,7 +38,8 @@ test('iot: the last value is there on join, then each new one', LIMIT, async (t)
     const { channel } = await device(server, 'd1');
     for (const celsius of [20, 21.5])
         assert.deepEqual(await answer(channel.push('value', { celsius })), { ok: {} });
-    assert.deepEqual(await answer(channel.push('value', 22)), { error: { reason: 'not an object' } });
+    assert.deepEqual(await answer(channel.push('value', 22)),
+        { error: { reason: 'not an object' } });
     const watcher = await operator(server, 'value:d1', 'value');
     assert.deepEqual(watcher.joined, { ok: { celsius: 21.5 } });
     await answer(channel.push('value', { celsius: 23 }));
