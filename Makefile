@@ -213,8 +213,8 @@ $(foreach s,$(SERVER_SRC),$(eval $(OUT)/$(basename $(notdir $s)): $(OBJ)/$(s:.c=
 define EXAMPLE
 $(OUT)/examples/$2: $(OBJ)/$(1:.c=.o)
 $(if $(NEEDS_$2),
-$(OUT)/examples/$2: LIBS += $$(shell $(PKG_CONFIG) --libs $(NEEDS_$2))
-$(OBJ)/$(1:.c=.o): DEP_CFLAGS += $$(patsubst -I%,-isystem%,$$(shell $(PKG_CONFIG) --cflags $(NEEDS_$2))))
+$(OUT)/examples/$2: private LIBS += $$(shell $(PKG_CONFIG) --libs $(NEEDS_$2))
+$(OBJ)/$(1:.c=.o): private DEP_CFLAGS += $$(patsubst -I%,-isystem%,$$(shell $(PKG_CONFIG) --cflags $(NEEDS_$2))))
 endef
 $(foreach s,$(EXAMPLE_SRC),$(eval $(call EXAMPLE,$s,$(basename $(notdir $s)))))
 $(TEST_PROGRAMS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a
