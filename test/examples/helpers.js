@@ -30,14 +30,15 @@ function connect(server, params = {}) {
     return socket;
 }
 
-// What a client without phoenix.js is answered: { status, body }, or { status: 101, end }.
-function knock(server, query, options = {}) {
-    const url = `ws://127.0.0.1:${server.port}/socket/websocket?${query}`;
+// What a client without phoenix.js is answered: { status, body }; of one that is let in (101),
+// `closed` gives the close code, and end() closes it.
+function knock(server, query, options = {}, path = '/socket/websocket') {
+    const url = `ws://127.0.0.1:${server.port}${path}?${query}`;
     return new Promise((resolve, reject) => {
         const ws = new WebSocket(url, options);
         const closed = new Promise((gone) => { ws.on('close', gone); });
         const end = () => { ws.close(); return closed; };
-        ws.on('open', () => resolve({ status: 101, end }));
+        ws.on('open', () => resolve({ status: 101, ws, closed, end }));
         ws.on('unexpected-response', async (request, response) => {
             let body = '';
             for await (const bytes of response) body += bytes;
