@@ -35,6 +35,9 @@ AR ?= ar
 OBJCOPY ?= objcopy
 PKG_CONFIG ?= pkg-config
 
+# libsodium encrypts tokens: yes, no, or as it is found.
+SODIUM ?= $(shell $(PKG_CONFIG) --exists libsodium 2>/dev/null && echo yes || echo no)
+
 # Where llhttp is not packaged as a library, its C sources are taken from here (Debian 12's
 # package node-llhttp), and its header from the folder below.
 LLHTTP_DIR ?= /usr/share/llhttp
@@ -65,7 +68,7 @@ $(error VARIANT is one of release, asan, ubsan, tsan and fuzz, not '$(VARIANT)')
 endif
 
 # What the library is built on: packages with a .pc file, and wslay, which Debian ships without.
-DEP_PC := libcjson libcrypto
+DEP_PC := libcjson libcrypto zlib
 DEP_PLAIN := -lwslay
 ifeq ($(shell $(PKG_CONFIG) --exists libllhttp 2>/dev/null && echo yes),yes)
 DEP_PC += libllhttp
@@ -73,7 +76,12 @@ else
 LLHTTP_SRC := $(addprefix $(LLHTTP_DIR)/,api.c http.c llhttp.c)
 LLHTTP_CFLAGS := -isystem $(LLHTTP_INCLUDEDIR)
 endif
-DEP_CFLAGS := $(LLHTTP_CFLAGS) $(shell $(PKG_CONFIG) --cflags $(DEP_PC) 2>/dev/null)
+ifeq ($(SODIUM),yes)
+DEP_PC += libsodium
+SODIUM_CFLAGS := -DCHANNELS__SODIUM
+endif
+DEP_CFLAGS := $(LLHTTP_CFLAGS) $(SODIUM_CFLAGS) \
+              $(shell $(PKG_CONFIG) --cflags $(DEP_PC) 2>/dev/null)
 DEP_LIBS := $(DEP_PLAIN) $(shell $(PKG_CONFIG) --libs $(DEP_PC) 2>/dev/null)
 
 # The library keeps to C11 and POSIX. One set of objects serves both libraries, and what is not

@@ -52,7 +52,8 @@ enum {
     CHANNELS_ERR_PROTOCOL = -3, /* the peer broke the protocol; its connection is closing */
     CHANNELS_ERR_CLOSED = -4,   /* the channel, client or request is gone */
     CHANNELS_ERR_LIMIT = -5,    /* a configured limit would be passed */
-    CHANNELS_ERR_MISUSE = -6    /* wrong thread, or not from a callback; `log` says which */
+    CHANNELS_ERR_MISUSE = -6,   /* wrong thread, or not from a callback; `log` says which */
+    CHANNELS_ERR_UNSUPPORTED = -7 /* what it needs was not there when the library was built */
 };
 /* One English sentence for a result; never NULL. ANY THREAD. */
 CHANNELS_API const char *channels_strerror(int err);

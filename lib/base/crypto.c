@@ -37,14 +37,97 @@ bool channels__sha1_base64(const char *a, const char *b, char dst[CHANNELS__SHA1
     return ok;
 }
 
+static const EVP_MD *digest_of(channels_digest digest)
+{
+    switch (digest) {
+    case CHANNELS_SHA384: return EVP_sha384();
+    case CHANNELS_SHA512: return EVP_sha512();
+    case CHANNELS_SHA1: return EVP_sha1();
+    default: return EVP_sha256();
+    }
+}
+
+size_t channels__hmac(channels_digest digest, const void *key, size_t key_len, const void *data,
+                      size_t len, unsigned char dst[CHANNELS__DIGEST_MAX])
+{
+    unsigned n = 0;
+    ERR_set_mark();
+    bool ok = key_len <= INT_MAX &&
+              HMAC(digest_of(digest), key, (int)key_len, data, len, dst, &n) != NULL;
+    ERR_pop_to_mark();
+    return ok ? n : 0;
+}
+
 bool channels__hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                            unsigned char dst[CHANNELS__SHA256])
 {
+    unsigned char mac[CHANNELS__DIGEST_MAX];
+    if (channels__hmac(CHANNELS_SHA256, key, key_len, data, len, mac) == 0)
+        return false;
+    memcpy(dst, mac, CHANNELS__SHA256);
+    return true;
+}
+
+bool channels__pbkdf2(channels_digest digest, uint32_t iterations, channels__str password,
+                      channels__str salt, unsigned char *dst, size_t len)
+{
     ERR_set_mark();
-    bool ok = key_len <= INT_MAX &&
-              HMAC(EVP_sha256(), key, (int)key_len, data, len, dst, NULL) != NULL;
+    bool ok = password.n <= INT_MAX && salt.n <= INT_MAX && len <= INT_MAX &&
+              iterations <= INT_MAX &&
+              PKCS5_PBKDF2_HMAC(password.p, (int)password.n, (const unsigned char *)salt.p,
+                                (int)salt.n, (int)iterations, digest_of(digest), (int)len,
+                                dst) == 1;
     ERR_pop_to_mark();
     return ok;
+}
+
+static const EVP_CIPHER *aes_gcm_of(size_t key_len)
+{
+    switch (key_len) {
+    case 16: return EVP_aes_128_gcm();
+    case 24: return EVP_aes_192_gcm();
+    case 32: return EVP_aes_256_gcm();
+    default: return NULL;
+    }
+}
+
+/* The plain text is there before the tag has been compared; it is wiped if that fails. */
+static bool gcm_open(EVP_CIPHER_CTX *ctx, channels__str aad, channels__str box, const void *tag,
+                     unsigned char *dst)
+{
+    unsigned char expected[CHANNELS__AES_GCM_TAG];
+    int n;
+    memcpy(expected, tag, sizeof expected); /* OpenSSL wants one that is not const */
+    bool ok = (aad.n == 0 ||
+               EVP_DecryptUpdate(ctx, NULL, &n, (const unsigned char *)aad.p, (int)aad.n) == 1) &&
+              EVP_DecryptUpdate(ctx, dst, &n, (const unsigned char *)box.p, (int)box.n) == 1 &&
+              EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, sizeof expected, expected) == 1 &&
+              EVP_DecryptFinal_ex(ctx, dst + n, &n) == 1;
+    if (!ok)
+        OPENSSL_cleanse(dst, box.n);
+    return ok;
+}
+
+int channels__aes_gcm_open(channels__str key, const void *nonce, channels__str aad,
+                           channels__str box, const void *tag, void *dst)
+{
+    const EVP_CIPHER *cipher = aes_gcm_of(key.n);
+    if (cipher == NULL || box.n > INT_MAX || aad.n > INT_MAX)
+        return CHANNELS_ERR_INVALID;
+    ERR_set_mark();
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int err = CHANNELS_ERR_NOMEM;
+    if (ctx != NULL &&
+        EVP_DecryptInit_ex(ctx, cipher, NULL, (const unsigned char *)key.p, nonce) == 1)
+        err = gcm_open(ctx, aad, box, tag, dst) ? CHANNELS_OK : CHANNELS_ERR_INVALID;
+    EVP_CIPHER_CTX_free(ctx);
+    ERR_pop_to_mark();
+    return err;
+}
+
+void channels__wipe(void *p, size_t n)
+{
+    OPENSSL_cleanse(p, n);
 }
 
 bool channels__secret_equal(const void *a, const void *b, size_t n)

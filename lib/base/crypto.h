@@ -5,9 +5,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "channels/token.h"
 
 #define CHANNELS__SHA1_BASE64 29u /* with the NUL */
 #define CHANNELS__SHA256 32u
+#define CHANNELS__DIGEST_MAX 64u /* of the longest, SHA-512 */
+#define CHANNELS__AES_GCM_NONCE 12u
+#define CHANNELS__AES_GCM_TAG 16u
 #define CHANNELS__BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1) /* with the NUL */
 
 /* 0, or negative if there are none to be had. */
@@ -17,6 +24,19 @@ bool channels__sha1_base64(const char *a, const char *b, char dst[CHANNELS__SHA1
 /* False if memory ran out. */
 bool channels__hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                            unsigned char dst[CHANNELS__SHA256]);
+/* The same with any digest: its length, or 0 if memory ran out. */
+size_t channels__hmac(channels_digest digest, const void *key, size_t key_len, const void *data,
+                      size_t len, unsigned char dst[CHANNELS__DIGEST_MAX]);
+/* A key of `len` bytes from a password, by HMAC (RFC 8018). False if memory ran out. */
+bool channels__pbkdf2(channels_digest digest, uint32_t iterations, channels__str password,
+                      channels__str salt, unsigned char *dst, size_t len);
+/* A box of AES in Galois/Counter Mode, opened to `dst`, as many bytes as `box`; may be in place.
+ * CHANNELS_ERR_INVALID if it is not genuine or the key is not of 16, 24 or 32 bytes,
+ * CHANNELS_ERR_NOMEM. */
+int channels__aes_gcm_open(channels__str key, const void *nonce, channels__str aad,
+                           channels__str box, const void *tag, void *dst);
+/* Overwrites a secret, whatever the optimizer thinks of it. */
+void channels__wipe(void *p, size_t n);
 /* In a time that depends on `n` alone. */
 bool channels__secret_equal(const void *a, const void *b, size_t n);
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/crypto.h"
+#include "channels/token.h"
 #include "core/core.h"
 #include "wire/utf8.h"
 
@@ -19,6 +20,10 @@ const char *channels_strerror(int err)
     case CHANNELS_ERR_CLOSED: return "the channel, client or request is gone";
     case CHANNELS_ERR_LIMIT: return "a configured limit would be passed";
     case CHANNELS_ERR_MISUSE: return "called on the wrong thread or from inside a callback";
+    case CHANNELS_ERR_UNSUPPORTED: return "not built in";
+    case CHANNELS_TOKEN_MISSING: return "there is no token";
+    case CHANNELS_TOKEN_INVALID: return "the token is not genuine";
+    case CHANNELS_TOKEN_EXPIRED: return "the token is too old";
     default: return err > 0 ? "success" : "unknown error";
     }
 }

@@ -210,14 +210,12 @@ static bool skip_bits(channels__etf *r, channels__term *t)
 {
     uint64_t n, bits;
     t->type = CHANNELS__OPAQUE;
-    return take_number(r, 4, &n) && take_number(r, 1, &bits) && n <= left(r) &&
-           skip(r, (size_t)n);
+    return take_number(r, 4, &n) && take_number(r, 1, &bits) && n <= left(r) && skip(r, (size_t)n);
 }
 
 /* --- Terms ---------------------------------------------------------------------------------- */
 
-static bool take_bytes(channels__etf *r, channels__term_type type, size_t width,
-                       channels__term *t)
+static bool take_bytes(channels__etf *r, channels__term_type type, size_t width, channels__term *t)
 {
     t->type = type;
     return take_counted(r, width, &t->bytes);

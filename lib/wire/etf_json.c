@@ -1,4 +1,4 @@
-/* etf_json.c - see etf_json.h. Containers are not recursed into: `levels` are those that are open. */
+/* etf_json.c - see etf_json.h. Containers are not recursed into: `levels` has those in hand. */
 #include "wire/etf_json.h"
 
 #include <inttypes.h>
