@@ -221,7 +221,6 @@ static bool take_bytes(channels__etf *r, channels__term_type type, size_t width,
     return take_counted(r, width, &t->bytes);
 }
 
-/* Each term has at least one byte: what claims to hold more of them than that is broken. */
 static bool take_container(channels__etf *r, channels__term_type type, size_t width,
                            channels__term *t)
 {
@@ -231,7 +230,7 @@ static bool take_container(channels__etf *r, channels__term_type type, size_t wi
     t->type = type;
     t->count = (uint32_t)n;
     t->inside = type == CHANNELS__MAP ? n * 2 : type == CHANNELS__LIST ? n + 1 : n;
-    return t->inside <= left(r);
+    return true;
 }
 
 static bool take_nil(channels__term *t)
@@ -276,8 +275,8 @@ bool channels__etf_next(channels__etf *r, channels__term *t)
     return take_number(r, 1, &tag) && take_rest(r, tag, t);
 }
 
-/* Counts the terms that are still to come. It can't overflow: none of them is believed to be there
- * without a byte for it. */
+/* Counts the terms that are due. Each has at least one byte: when more are due than bytes are left,
+ * it is broken, and the count can't overflow. */
 bool channels__etf_whole(channels__etf *r, channels__str *whole)
 {
     const unsigned char *first = r->p;
