@@ -1,11 +1,12 @@
 /* chat.c - chat rooms in the browser, served by one C program.
  *
  * People join a topic "room:NAME", read what was said there and go on talking. From top to bottom:
- * what is accepted, the history, the rooms, the page, main().
+ * what is accepted, who is who, the history, the rooms, the page, main().
  *
- * A room answers {reason} with the status "error", or "ok" to
+ * A page asks for a token in its user's name, POST /session?name=NAME, and connects with it. A room
+ * answers {reason} with the status "error", or "ok" to
  *
- *     join     {name, last_seen_id}   {messages, more}
+ *     join     {last_seen_id}         {messages, more}
  *     history  {after}                {messages, more}
  *     new_msg  {uuid, text}           the message
  *     typing   {}                     nothing
@@ -31,6 +32,7 @@
 
 #include <channels/adapters/libev.h>
 #include <channels/channels.h>
+#include <channels/token.h>
 
 #define MAX_ROOM 40 /* characters */
 #define MAX_NAME 32
@@ -40,12 +42,14 @@
 #define STRING_OF_(number) #number
 
 #define HISTORY_PAGE 50 /* messages in one answer */
+#define TOKEN_MAX_AGE_S (14 * 86400)
 
 struct chat {
     const char *host, *db_file, *root; /* root: the folder with the files of the page */
     int port;
     sqlite3 *db;
     sqlite3_stmt *store, *page;
+    channels_token_key *key;
     channels_endpoint *endpoint;
 };
 
@@ -74,7 +78,7 @@ static int64_t id_in(const cJSON *object, const char *key)
 }
 
 /* Something to read: at most `max` characters, not all of them spaces, none a control character
- * but the newline. That it is UTF-8 has been checked by the library. */
+ * but the newline. That it is UTF-8 has been checked by the library, wherever it came from. */
 static bool is_text(const char *text, size_t max)
 {
     size_t characters = 0;
@@ -93,6 +97,81 @@ static bool is_text(const char *text, size_t max)
 static bool is_line(const char *text, size_t max)
 {
     return is_text(text, max) && strchr(text, '\n') == NULL;
+}
+
+/* --- Who is who -----------------------------------------------------------------------------
+ * The page shows a token that we have signed, so that nobody talks in another's name. To be given
+ * one in any name it is enough to ask: here a server with accounts would ask for a password. */
+
+/* What the library keeps for us with each socket: who is at its other end. */
+struct person {
+    char name[MAX_NAME * 4 + 1]; /* a character has up to four bytes */
+};
+
+/* Without a secret in the environment all tokens end with this process; pages then ask anew. */
+static int key_open(struct chat *chat)
+{
+    const char *secret = getenv("SECRET_KEY_BASE");
+    char random[64];
+    channels_token_key_options options = { 0 };
+    if (secret == NULL) {
+        FILE *f = fopen("/dev/urandom", "rb");
+        if (f != NULL)
+            options.secret_len = fread(random, 1, sizeof random, f);
+        if (f != NULL)
+            fclose(f);
+        if (options.secret_len != sizeof random)
+            return CHANNELS_ERR_INVALID;
+        secret = random;
+    }
+    return channels_token_key_new(&chat->key, secret, "user socket", &options);
+}
+
+static int respond_text(struct chat *chat, channels_ref to, int status, const char *text)
+{
+    const channels_header headers[] = { { "content-type", "text/plain; charset=utf-8" },
+                                        { "cache-control", "no-store" } };
+    const channels_response response = {
+        .status = status, .headers = headers, .nheaders = 2, .body = text, .body_len = strlen(text)
+    };
+    return channels_respond(chat->endpoint, to, &response);
+}
+
+/* POST /session?name=NAME: a token in that name. */
+static int give_token(struct chat *chat, channels_ref to, const channels_request *req)
+{
+    cJSON *params = channels_request_params(req);
+    const char *name = string_in(params, "name");
+    char token[CHANNELS_TOKEN_SIZE(sizeof(struct person))];
+    int err;
+    if (!is_line(name, MAX_NAME))
+        err = respond_text(chat, to, 400,
+                           "Your name must have 1 to " STRING_OF(MAX_NAME) " characters");
+    else if ((err = channels_token_sign(chat->key, channels_token_text(name), NULL, token,
+                                        sizeof token)) > 0)
+        err = respond_text(chat, to, 200, token);
+    cJSON_Delete(params);
+    return err;
+}
+
+static int person_connect(channels_socket *s, const channels_request *req, void *user)
+{
+    struct chat *chat = user;
+    struct person *person = channels_socket_assigns(s);
+    char token[CHANNELS_TOKEN_SIZE(sizeof(struct person))];
+    channels_token_data who;
+    if (channels_request_param(req, "token", token, sizeof token) < 0 ||
+        channels_token_verify(chat->key, token, TOKEN_MAX_AGE_S, &who) != CHANNELS_OK)
+        return CHANNELS_REFUSE;
+    snprintf(person->name, sizeof person->name, "%s", who.data);
+    channels_token_data_free(&who);
+    return CHANNELS_OK;
+}
+
+static const char *name_of(const channels_channel *ch)
+{
+    const struct person *person = channels_socket_assigns(channels_channel_socket(ch));
+    return person->name;
 }
 
 /* --- The history ---------------------------------------------------------------------------- */
@@ -205,11 +284,6 @@ static cJSON *history_page(struct chat *chat, const char *topic, int64_t after)
 
 /* --- The rooms ------------------------------------------------------------------------------ */
 
-/* What the library keeps for us with each channel: who is at its other end. */
-struct member {
-    char name[MAX_NAME * 4 + 1]; /* a character has up to four bytes */
-};
-
 /* channels_reply(), channels_broadcast() and their like. */
 typedef int send_function(channels_channel *ch, const char *word, channels_payload payload);
 
@@ -233,8 +307,7 @@ static int send_string(send_function *send, channels_channel *ch, const char *wo
 
 static int broadcast_name(channels_channel *ch, const char *event)
 {
-    const struct member *member = channels_assigns(ch);
-    return send_string(channels_broadcast_from, ch, event, "name", member->name);
+    return send_string(channels_broadcast_from, ch, event, "name", name_of(ch));
 }
 
 static int reply_error(channels_channel *ch, const char *reason)
@@ -250,17 +323,11 @@ static int refuse(channels_channel *ch, const char *reason)
 
 static int room_join(channels_channel *ch, const channels_msg *msg, void *user)
 {
-    const cJSON *in = channels_msg_json(msg);
-    const char *name = string_in(in, "name");
-    struct member *member = channels_assigns(ch);
     if (!is_line(msg->topic + strlen("room:"), MAX_ROOM))
         return refuse(ch, "the name of a room has 1 to " STRING_OF(MAX_ROOM) " characters");
-    if (!is_line(name, MAX_NAME))
-        return refuse(ch, "your name must have 1 to " STRING_OF(MAX_NAME) " characters");
-    cJSON *page = history_page(user, msg->topic, id_in(in, "last_seen_id"));
+    cJSON *page = history_page(user, msg->topic, id_in(channels_msg_json(msg), "last_seen_id"));
     if (page == NULL)
         return refuse(ch, "the history could not be read");
-    snprintf(member->name, sizeof member->name, "%s", name);
     int err = send_json(channels_reply, ch, "ok", page);
     cJSON_Delete(page);
     return err;
@@ -283,12 +350,11 @@ static int room_new_msg(channels_channel *ch, const channels_msg *msg, struct ch
 {
     const cJSON *in = channels_msg_json(msg);
     const char *uuid = string_in(in, "uuid"), *text = string_in(in, "text");
-    const struct member *member = channels_assigns(ch);
     if (!is_line(uuid, MAX_UUID))
         return reply_error(ch, "a message needs a uuid");
     if (!is_text(text, MAX_TEXT))
         return reply_error(ch, "a message has 1 to " STRING_OF(MAX_TEXT) " characters");
-    cJSON *message = history_store(chat, msg->topic, uuid, member->name, text);
+    cJSON *message = history_store(chat, msg->topic, uuid, name_of(ch), text);
     if (message == NULL)
         return reply_error(ch, "the message could not be stored");
     int err = send_json(channels_broadcast, ch, "new_msg", message);
@@ -325,7 +391,6 @@ static int private_join(channels_channel *ch, const channels_msg *msg, void *use
 }
 
 static const channels_handler room = {
-    .assigns_size = sizeof(struct member),
     .join = room_join,
     .joined = room_joined,
     .handle_in = room_handle_in,
@@ -338,7 +403,11 @@ static const channels_route routes[] = {
     { .pattern = "room:*", .handler = &room },
     { .pattern = NULL },
 };
-static const channels_socket_handler socket_handler = { .routes = routes };
+static const channels_socket_handler socket_handler = {
+    .assigns_size = sizeof(struct person),
+    .routes = routes,
+    .connect = person_connect,
+};
 
 /* --- The page ------------------------------------------------------------------------------- */
 
@@ -378,10 +447,8 @@ static char *file_read(const char *root, const char *name, size_t *len)
     return bytes;
 }
 
-/* Requests for anything but the socket. */
-static int serve_file(void *user, channels_ref to, const channels_request *req)
+static int serve_file(struct chat *chat, channels_ref to, const channels_request *req)
 {
-    struct chat *chat = user;
     const struct file *file = file_find(req->path);
     bool reads = strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
     size_t len = 0;
@@ -400,6 +467,13 @@ static int serve_file(void *user, channels_ref to, const channels_request *req)
     int err = channels_respond(chat->endpoint, to, &response);
     free(bytes);
     return err;
+}
+
+/* Requests for anything but the socket. */
+static int serve_request(void *user, channels_ref to, const channels_request *req)
+{
+    bool session = strcmp(req->path, "/session") == 0 && strcmp(req->method, "POST") == 0;
+    return session ? give_token(user, to, req) : serve_file(user, to, req);
 }
 
 /* --- main ----------------------------------------------------------------------------------- */
@@ -438,7 +512,7 @@ static void stop(struct ev_loop *loop, ev_signal *watcher, int revents)
 
 static int endpoint_open(struct chat *chat)
 {
-    const channels_config config = { .user = chat, .log = print_log, .request = serve_file };
+    const channels_config config = { .user = chat, .log = print_log, .request = serve_request };
     const channels_mount_options options = { .check_origin = CHANNELS_ORIGIN_SAME,
                                              .websocket.max_message = 16384 };
     int err = channels_endpoint_new(&chat->endpoint, &config);
@@ -487,11 +561,12 @@ int main(int argc, char **argv)
     }
     if (!history_open(&chat))
         status = complain(chat.db_file, sqlite3_errmsg(chat.db));
-    else if ((err = endpoint_open(&chat)) != CHANNELS_OK)
+    else if ((err = key_open(&chat)) != CHANNELS_OK || (err = endpoint_open(&chat)) != CHANNELS_OK)
         status = complain("channels", channels_strerror(err));
     else
         status = serve(&chat);
     channels_endpoint_free(chat.endpoint);
+    channels_token_key_free(chat.key);
     history_close(&chat);
     return status;
 }

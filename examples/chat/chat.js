@@ -85,8 +85,22 @@ function dayOf(at) {
 // --- The connection -------------------------------------------------------------------------
 
 let nextTry = 0;
+let token = null; // signed by the server: that we are who we say
+
+async function askToken(name) {
+    const answer = await fetch(`/session?name=${encodeURIComponent(name)}`, { method: "POST" });
+    const body = await answer.text();
+    if (!answer.ok) throw new Error(body);
+    return body;
+}
+
+// One that was refused may be too old, or of a server that has forgotten its secret.
+async function renewToken() {
+    try { token = await askToken(me); } catch { /* the next try to connect leads here again */ }
+}
 
 const socket = new Socket("/socket", {
+    params: () => ({ token }),
     heartbeatIntervalMs: 10000, // a dead connection is noticed within twice that
     reconnectAfterMs: (tries) => {
         const ms = RETRY_MS[tries - 1] ?? 10000;
@@ -111,6 +125,7 @@ function paintConnection() {
     $("connection-retry").hidden = !waits || seconds <= 1;
 }
 
+socket.onError(renewToken);
 socket.onOpen(paintConnection);
 socket.onClose(paintConnection);
 setInterval(paintConnection, 500);
@@ -139,7 +154,7 @@ class Room {
     }
 
     join() {
-        const params = () => ({ name: me, last_seen_id: this.seen });
+        const params = () => ({ last_seen_id: this.seen });
         this.channel = socket.channel(`room:${this.name}`, params);
         this.channel.on("new_msg", (message) => this.hear(message));
         this.channel.on("typing", ({ name }) => this.showTyping(name));
@@ -462,17 +477,27 @@ function askName() {
     welcome.showModal();
 }
 
-function takeName(event) {
+async function takeName(event) {
     const name = $("name").value.trim();
-    if (name === "") {
-        event.preventDefault();
-    } else if (name !== me) {
-        me = name;
-        remember(localStorage, "name", me);
-        paintMe();
-        if (entered) enterAnew();
-        else enter();
+    event.preventDefault();
+    if (name === "") return;
+    if (name === me) {
+        welcome.close();
+        return;
     }
+    try {
+        token = await askToken(name);
+    } catch (error) {
+        $("name").setCustomValidity(error.message);
+        $("name").reportValidity();
+        return;
+    }
+    me = name;
+    remember(localStorage, "name", me);
+    welcome.close();
+    paintMe();
+    if (entered) enterAnew();
+    else enter();
 }
 
 function enter() {
@@ -520,10 +545,11 @@ text.addEventListener("keydown", (event) => {
     $("composer").requestSubmit();
 });
 welcome.querySelector("form").addEventListener("submit", takeName);
+$("name").addEventListener("input", () => $("name").setCustomValidity(""));
 welcome.addEventListener("close", () => { if (!me) askName(); });
 
 ROOMS.forEach(addRoom);
 openFromAddress();
 paintMe();
-if (me) enter();
+if (me) renewToken().then(enter);
 else askName();

@@ -233,7 +233,9 @@ check('bad input is answered', async (enter) => {
     const ana = await enter('Ana');
     const answers = await ana.page.evaluate(async () => {
         const { Socket } = await import('/phoenix.js');
-        const socket = new Socket('/socket');
+        const session = await fetch('/session?name=Ben', { method: 'POST' });
+        const token = await session.text();
+        const socket = new Socket('/socket', { params: { token } });
         const answer = (push) => new Promise((resolve) => {
             for (const status of ['ok', 'error', 'timeout'])
                 push.receive(status, (response) => resolve(response.reason ?? status));
@@ -246,15 +248,11 @@ check('bad input is answered', async (enter) => {
         };
         socket.connect();
         const joins = [];
-        for (const params of [{}, { name: 7 }, { name: ' ' }, { name: 'x'.repeat(33) },
-                              { name: 'a\nb' }, { name: 'a\u0001' }, { name: 'Ö'.repeat(32) },
-                              { name: 'Ben', last_seen_id: 'x' }, { name: 'Ben', last_seen_id: -1 },
-                              { name: 'Ben', last_seen_id: 1e300 }])
-            joins.push(await join('room:bad-input', params));
-        const rooms = [await join('room:', { name: 'Ben' }),
-                       await join('room:' + 'x'.repeat(41), { name: 'Ben' }),
-                       await join('hall:x', { name: 'Ben' })];
-        const channel = socket.channel('room:bad', { name: 'Ben' });
+        for (const last_seen_id of [undefined, 'x', -1, 1e300])
+            joins.push(await join('room:bad-input', { last_seen_id }));
+        const rooms = [await join('room:'), await join('room:' + 'x'.repeat(41)),
+                       await join('hall:x')];
+        const channel = socket.channel('room:bad');
         await answer(channel.join());
         const pushes = [];
         for (const [event, payload] of [['new_msg', {}], ['new_msg', { uuid: 'u', text: ' \n ' }],
@@ -265,15 +263,63 @@ check('bad input is answered', async (enter) => {
         socket.disconnect();
         return { joins, rooms, pushes };
     });
-    const name = 'your name must have 1 to 32 characters';
     const text = 'a message has 1 to 1000 characters';
     const room = 'the name of a room has 1 to 40 characters';
     assert.deepEqual(answers, {
-        joins: [name, name, name, name, name, name, 'ok', 'ok', 'ok', 'ok'],
+        joins: ['ok', 'ok', 'ok', 'ok'],
         rooms: [room, room, 'unmatched topic'],
         pushes: ['a message needs a uuid', text, text, 'a message needs a uuid',
                  'a room knows no such event', 'ok'],
     });
+});
+
+check('a name is what the server has signed', async (enter) => {
+    const ana = await enter('Ana');
+    const seen = await ana.page.evaluate(async () => {
+        const { Socket } = await import('/phoenix.js');
+        const ask = (query) => fetch(`/session${query}`, { method: 'POST' });
+        const token = await (await ask('?name=Ben')).text();
+        const [head, term, mac] = token.split('.');
+        const inside = atob(term.replace(/-/g, '+').replace(/_/g, '/'));
+        const forged = btoa(inside.replace('Ben', 'Ana')).replace(/\+/g, '-').replace(/\//g, '_')
+            .replace(/=/g, '');
+        const connect = (params) => new Promise((resolve) => {
+            const socket = new Socket('/socket', { params });
+            const end = (how) => { socket.disconnect(); resolve(how); };
+            socket.onOpen(() => end('welcome'));
+            socket.onError(() => end('refused'));
+            socket.connect();
+        });
+        const connects = [];
+        for (const params of [{ token }, {}, { name: 'Ana' }, { token: '' },
+                              { token: [head, forged, mac].join('.') }, { token: `${token}x` },
+                              { token: 'x'.repeat(4000) }])
+            connects.push(await connect(params));
+        const names = [];
+        for (const query of ['', '?name=', '?name=%20', `?name=${'x'.repeat(33)}`, '?name=a%0Ab',
+                             '?name=%01', '?name=%FF', '?name[]=x'])
+            names.push((await ask(query)).status);
+        names.push((await ask(`?name=${encodeURIComponent('Ö'.repeat(32))}`)).status);
+        return { inside: inside.includes('Ben'), connects, names };
+    });
+    assert.deepEqual(seen, {
+        inside: true,
+        connects: ['welcome', 'refused', 'refused', 'refused', 'refused', 'refused', 'refused'],
+        names: [400, 400, 400, 400, 400, 400, 400, 400, 200],
+    });
+});
+
+check('a name that is refused can be given again', async (enter) => {
+    const ana = await enter('Ana');
+    await ana.page.getByRole('button', { name: 'Ana' }).click();
+    await ana.page.getByLabel('Your name').fill('A\u007fna');
+    await ana.page.getByRole('button', { name: 'Save' }).click();
+    await ana.$('#name:invalid').waitFor();
+    assert.equal(await ana.$('#name').evaluate((name) => name.validationMessage),
+                 'Your name must have 1 to 32 characters');
+    await ana.page.getByLabel('Your name').fill('Anna');
+    await ana.page.getByRole('button', { name: 'Save' }).click();
+    await ana.$('#me-name').getByText('Anna').waitFor();
 });
 
 check('a reader of old lines is left alone, and told of new ones', async (enter) => {
@@ -360,7 +406,10 @@ check('serves its page and nothing else', async () => {
         assert.equal((await ask(target)).statusCode, 404, target);
     assert.equal((await ask('/', 'DELETE')).statusCode, 404);
 
-    const upgrade = (origin) => ask('/socket/websocket?vsn=2.0.0', 'GET', {
+    const session = await fetch(`http://127.0.0.1:${chat.port}/session?name=Ana`,
+                                { method: 'POST' });
+    const target = `/socket/websocket?vsn=2.0.0&token=${await session.text()}`;
+    const upgrade = (origin) => ask(target, 'GET', {
         origin, connection: 'upgrade', upgrade: 'websocket', 'sec-websocket-version': '13',
         'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
     });
