@@ -38,17 +38,20 @@ static void set_defaults(channels_token_key_options *o, const char *secret, cons
 {
     o->iterations = o->iterations != 0 ? o->iterations : 1000;
     o->length = o->length != 0 ? o->length : 32;
-    o->secret_len = o->secret_len != 0 ? o->secret_len : strlen(secret);
-    o->salt_len = o->salt_len != 0 ? o->salt_len : strlen(salt);
+    o->secret_len = o->secret_len != 0 ? o->secret_len : channels__str_z(secret).n;
+    o->salt_len = o->salt_len != 0 ? o->salt_len : channels__str_z(salt).n;
     o->max_data = o->max_data != 0 ? o->max_data : 65536;
     o->realloc = o->realloc != NULL ? o->realloc : default_realloc;
     o->now_ms = o->now_ms != NULL ? o->now_ms : default_now_ms;
     o->log = o->log != NULL ? o->log : default_log;
 }
 
-/* What is wrong with them, or NULL. */
-static const char *mistake_in(const channels_token_key_options *o)
+/* What is wrong with them, or NULL. A secret may well be NULL: straight from getenv(). */
+static const char *mistake_in(const char *secret, const char *salt,
+                              const channels_token_key_options *o)
 {
+    if (secret == NULL || salt == NULL)
+        return "channels_token_key_new: there is no secret, or no salt";
     if (o->digest < CHANNELS_SHA256 || o->digest > CHANNELS_SHA1)
         return "channels_token_key_new: there is no such digest";
     if (o->iterations > MAX_ITERATIONS)
@@ -88,7 +91,7 @@ int channels_token_key_new(channels_token_key **key, const char *secret, const c
         o = *options;
     *key = NULL;
     set_defaults(&o, secret, salt);
-    const char *mistake = mistake_in(&o);
+    const char *mistake = mistake_in(secret, salt, &o);
     if (mistake == NULL)
         return key_derive(key, secret, salt, &o);
     o.log(o.user, CHANNELS_LOG_ERROR, mistake);

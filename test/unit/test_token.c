@@ -623,6 +623,8 @@ static void bad_keys_are_told_of(void **state)
         { { .max_data = ((size_t)256 << 20) + 1 }, SECRET, "max_data is at most 256 MB" },
         { { 0 }, "nineteen characters", "the secret must have at least 20 bytes" },
         { { .secret_len = 19 }, SECRET, "the secret must have at least 20 bytes" },
+        { { 0 }, NULL, "there is no secret" },
+        { { .secret_len = 64 }, NULL, "there is no secret" },
     };
     struct world w;
     (void)state;
