@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "base/ascii.h"
+#include "wire/json.h"
 #include "wire/utf8.h"
 
 enum {
@@ -125,26 +127,12 @@ static bool take_float(channels__etf *r, channels__term *t)
     return isfinite(t->number);
 }
 
-static size_t digits(const char *p, const char *end)
-{
-    const char *first = p;
-    while (p < end && *p >= '0' && *p <= '9')
-        p++;
-    return (size_t)(p - first);
-}
-
-/* -d.dddde+dd, as "%.20e" writes it. */
+/* As C writes it, so JSON writes it; what no double can hold is neither. */
 static bool is_decimal(channels__str text)
 {
-    const char *p = text.p, *end = p + text.n;
-    p += p < end && *p == '-';
-    if (digits(p, end) != 1 || end - p < 3 || p[1] != '.' || digits(p + 2, end) == 0)
-        return false;
-    p += 2 + digits(p + 2, end);
-    if (end - p < 3 || *p != 'e' || (p[1] != '+' && p[1] != '-'))
-        return false;
-    size_t exponent = digits(p + 2, end);
-    return (exponent == 2 || exponent == 3) && p + 2 + exponent == end;
+    return memchr(text.p, '.', text.n) != NULL &&
+           (text.p[0] == '-' || channels__is_digit(text.p[0])) &&
+           channels__is_digit(text.p[text.n - 1]) && channels__json_check(text, 1, false);
 }
 
 static bool take_decimal(channels__etf *r, channels__term *t)
@@ -153,8 +141,7 @@ static bool take_decimal(channels__etf *r, channels__term *t)
     if (!take(r, FLOAT_TEXT, &t->bytes))
         return false;
     const char *nul = memchr(t->bytes.p, '\0', t->bytes.n);
-    if (nul != NULL)
-        t->bytes.n = (size_t)(nul - t->bytes.p);
+    t->bytes.n = nul != NULL ? (size_t)(nul - t->bytes.p) : FLOAT_TEXT;
     return is_decimal(t->bytes);
 }
 
