@@ -60,6 +60,13 @@ static int complain(const char *what, const char *why)
     return EXIT_FAILURE;
 }
 
+static void print_log(void *user, channels_log_level level, const char *text)
+{
+    (void)user;
+    if (level >= CHANNELS_LOG_WARNING)
+        complain("channels", text);
+}
+
 /* --- What is accepted ----------------------------------------------------------------------- */
 
 /* NULL if there is no such string. */
@@ -113,7 +120,7 @@ static int key_open(struct chat *chat)
 {
     const char *secret = getenv("SECRET_KEY_BASE");
     char random[64];
-    channels_token_key_options options = { 0 };
+    channels_token_key_options options = { .log = print_log };
     if (secret == NULL) {
         FILE *f = fopen("/dev/urandom", "rb");
         if (f != NULL)
@@ -495,13 +502,6 @@ static bool read_options(struct chat *chat, char **argv)
             return false;
     }
     return chat->port >= 0 && chat->port <= 65535;
-}
-
-static void print_log(void *user, channels_log_level level, const char *text)
-{
-    (void)user;
-    if (level >= CHANNELS_LOG_WARNING)
-        complain("channels", text);
 }
 
 static void stop(struct ev_loop *loop, ev_signal *watcher, int revents)

@@ -310,6 +310,11 @@ static void data_comes_back(void **state)
     channels_token_data_free(&d);
     channels_token_data_free(&d);
 
+    channels_token_sign(key, channels_token_bytes(NULL, 0), NULL, token, sizeof token);
+    assert_int_equal(channels_token_verify(key, token, 0, &d), CHANNELS_OK);
+    assert_string_equal(d.json, "\"\"");
+    channels_token_data_free(&d);
+
     channels_token_sign(key, channels_token_integer(INT64_MIN), NULL, token, sizeof token);
     assert_int_equal(channels_token_verify(key, token, 0, &d), CHANNELS_OK);
     assert_int_equal(d.kind, CHANNELS_TOKEN_INTEGER);
