@@ -197,7 +197,8 @@ static bool skip_bits(channels__etf *r, channels__term *t)
 {
     uint64_t n, bits;
     t->type = CHANNELS__OPAQUE;
-    return take_number(r, 4, &n) && take_number(r, 1, &bits) && n <= left(r) && skip(r, (size_t)n);
+    return take_number(r, 4, &n) && take_number(r, 1, &bits) && bits >= 1 && bits <= 8 &&
+           n <= left(r) && skip(r, (size_t)n);
 }
 
 /* --- Terms ---------------------------------------------------------------------------------- */

@@ -158,6 +158,7 @@ static void broken_terms(void **state)
         "5affff770161",         "586101000000600000000000000000", /* a node that is no atom */
         "7000000000",           "7164000161640001616100", /* functions */
         "75000000000000000000", "520000",
+        "4d0000000109ff",       "4d0000000100ff",         /* of the last byte's eight bits */
     };
     (void)state;
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
