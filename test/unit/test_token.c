@@ -1,5 +1,6 @@
 /* test_token.c - lib/wire/token.c, token_key.c and token_term.c where no vector reaches: what is
  * forged, cut or old, limits, mistakes and failing memory. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -614,6 +615,45 @@ static void memory_may_run_out_anywhere(void **state)
         }
 }
 
+/* --- Threads -------------------------------------------------------------------------------- */
+
+/* Gives NULL if all went well; asserting is for the main thread. */
+static void *use_key(void *arg)
+{
+    const channels_token_key *key = arg;
+    for (int i = 0; i < 300; i++) {
+        channels_token_data d;
+        char token[200];
+        if (channels_token_sign(key, channels_token_integer(i), NULL, token, sizeof token) < 0 ||
+            channels_token_verify(key, token, 60, &d) != CHANNELS_OK || d.integer != i)
+            return arg;
+        channels_token_data_free(&d);
+        if (!can_encrypt())
+            continue;
+        if (channels_token_encrypt(key, channels_token_integer(i), NULL, token, sizeof token) < 0 ||
+            channels_token_decrypt(key, token, 60, &d) != CHANNELS_OK || d.integer != i)
+            return arg;
+        channels_token_data_free(&d);
+    }
+    return NULL;
+}
+
+static void threads_share_a_key(void **state)
+{
+    channels_token_key *key;
+    pthread_t threads[4];
+    (void)state;
+    assert_int_equal(channels_token_key_new(&key, SECRET, "user socket", NULL), CHANNELS_OK);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, use_key, key), 0);
+    for (int i = 0; i < 4; i++) {
+        void *failed;
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    channels_token_key_free(key);
+}
+
 /* --- Mistakes ------------------------------------------------------------------------------- */
 
 static void bad_keys_are_told_of(void **state)
@@ -731,6 +771,7 @@ int main(void)
         cmocka_unit_test(any_content_is_survived),
         cmocka_unit_test(what_is_compressed_is_limited_too),
         cmocka_unit_test(memory_may_run_out_anywhere),
+        cmocka_unit_test(threads_share_a_key),
         cmocka_unit_test(bad_keys_are_told_of),
         cmocka_unit_test(defaults_do),
         cmocka_unit_test(bad_data_is_told_of),
