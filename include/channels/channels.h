@@ -42,6 +42,7 @@ typedef struct channels_endpoint channels_endpoint; /* everything below; used by
 typedef struct channels_socket channels_socket;     /* one client, whatever carries it */
 typedef struct channels_channel channels_channel;   /* one client joined to one topic */
 typedef struct channels_conn channels_conn;         /* one accepted byte stream */
+typedef struct channels_serializer channels_serializer; /* <channels/serializer.h> */
 
 /* --- Results ------------------------------------------------------------------------------
  * 0 or a count is success. A negative result left everything as it was, unless said. */
@@ -63,7 +64,11 @@ CHANNELS_API const char *channels_strerror(int err);
  * JSON is UTF-8 text of one value; what you hand over is checked as strictly as what a client
  * sends (CHANNELS_ERR_INVALID). Pushes and broadcasts need a JSON object or bytes, replies may
  * hold any JSON value (Phoenix lib/phoenix/socket/serializers/v2_json_serializer.ex). */
-typedef enum { CHANNELS_JSON, CHANNELS_BINARY } channels_kind;
+typedef enum {
+    CHANNELS_JSON,
+    CHANNELS_BINARY,
+    CHANNELS_TEXT = CHANNELS_JSON /* of sockets without channels: any UTF-8 */
+} channels_kind;
 typedef struct channels_payload {
     channels_kind kind;
     const void *data;
@@ -78,6 +83,11 @@ static inline channels_payload channels_json_n(const char *text, size_t len)
 static inline channels_payload channels_json(const char *text)
 {
     return channels_json_n(text, strlen(text));
+}
+static inline channels_payload channels_text(const char *text)
+{
+    channels_payload p = { CHANNELS_TEXT, text, strlen(text) };
+    return p;
 }
 static inline channels_payload channels_binary(const void *data, size_t len)
 {
@@ -115,15 +125,24 @@ typedef struct channels_request {
     size_t body_len;
     const char *peer; /* "192.0.2.1:4711", or NULL if the host gave none */
     bool tls;         /* arrived over TLS: the origin check compares https/wss */
+    /* Set by the library for connect(), NULL elsewhere: the path as it was mounted,
+     * "/ws/:room/websocket", and the token that came along if the mount has `auth_token`. */
+    const char *pattern, *auth_token;
 } channels_request;
 /* The first header of that name, or NULL. */
 CHANNELS_API const char *channels_request_header(const channels_request *req, const char *name);
-/* The last query parameter of that plain name, decoded ('+' and %XX), cut to `cap` with a NUL at
- * the end. Its whole length, or -1 if there is none; `dst` may be NULL if `cap` is 0. */
+/* "https://example.com:4000/socket/websocket?vsn=2.0.0", put together from `tls`, the Host header,
+ * path and query; cut to `cap` with a NUL at the end. Its whole length, or -1 without a Host;
+ * `dst` may be NULL if `cap` is 0. */
+CHANNELS_API int channels_request_uri(const channels_request *req, char *dst, size_t cap);
+/* The parameter of that plain name: the segment of the path where `pattern` has ":name", as it was
+ * sent, else the last one in the query, decoded ('+' and %XX). Cut to `cap` with a NUL at the end.
+ * Its whole length, or -1 if there is none; `dst` may be NULL if `cap` is 0. */
 CHANNELS_API int channels_request_param(const channels_request *req, const char *name, char *dst,
                                         size_t cap);
-/* All parameters as a cJSON object, nested as Plug nests them (a[b]=1&l[]=x). Free it with
- * cJSON_Delete(). NULL if memory ran out, or the query is not UTF-8 or holds a NUL. */
+/* All parameters as a cJSON object, those of the query nested as Plug nests them (a[b]=1&l[]=x),
+ * replaced by those of the path. Free it with cJSON_Delete(). NULL if memory ran out, or the query
+ * is not UTF-8 or holds a NUL. */
 CHANNELS_API struct cJSON *channels_request_params(const channels_request *req);
 
 typedef struct channels_response {
@@ -205,11 +224,17 @@ typedef struct channels_socket_handler {
     size_t assigns_size;
     const channels_route *routes; /* ends at pattern == NULL; the first match wins */
     /* A client has arrived. CHANNELS_REFUSE answers 403, or what channels_refuse() said. NULL
-     * admits everyone. `req` is good until this returns. */
+     * admits everyone. `req` is good until this returns. Of its headers are shown: host, origin,
+     * user-agent, traceparent, tracestate, x-* and sec-websocket-*. The others, cookies above all,
+     * are withheld unless the mount has `all_headers`: a browser sends them along for any page. */
     int (*connect)(channels_socket *s, const channels_request *req, void *user);
     /* Its end, exactly once for every connect() that returned CHANNELS_OK or CHANNELS_LATER,
      * after its channels' terminate(). */
     void (*disconnect)(channels_socket *s, channels_reason why, void *user);
+    /* For sockets without channels, which have no routes and speak no version: each message of the
+     * client as it came, CHANNELS_TEXT or CHANNELS_BINARY. Answer with channels_socket_push().
+     * CHANNELS_STOP closes the client with 1001, a negative number with 1011. */
+    int (*handle_frame)(channels_socket *s, channels_payload frame, void *user);
 } channels_socket_handler;
 
 /* Which web pages may connect. A request without an Origin header is no browser's and is always
@@ -218,12 +243,16 @@ typedef enum {
     CHANNELS_ORIGIN_HOST, /* the origin's host must be config.host */
     CHANNELS_ORIGIN_SAME, /* scheme, host and port must be those of the request */
     CHANNELS_ORIGIN_LIST, /* must match an entry of `origins` */
-    CHANNELS_ORIGIN_ANY
+    CHANNELS_ORIGIN_ANY,
+    CHANNELS_ORIGIN_ASK /* `ask_origin` decides */
 } channels_origin;
 
 typedef struct channels_websocket_options {
     bool off;
-    const char *path;             /* below the mount; default "/websocket" */
+    const char *path; /* below the mount, may hold :name; default "/websocket" */
+    /* NULL-ended, by preference. A client that offers some gets the first of these that is among
+     * them; if there is none, 403. NULL: what it offers is not looked at. */
+    const char *const *subprotocols;
     uint32_t idle_ms;             /* close (1002) after so long without a byte; 60000 */
     size_t max_message;           /* larger ones close with 1009; 10 MB */
     uint32_t max_empty_fragments; /* of one message, then 1008; 1024 */
@@ -231,7 +260,7 @@ typedef struct channels_websocket_options {
 
 typedef struct channels_longpoll_options {
     bool on;
-    const char *path;         /* below the mount; default "/longpoll" */
+    const char *path;         /* below the mount, may hold :name; default "/longpoll" */
     uint32_t window_ms;       /* a poll is held so long; 10000. A session that is not polled for half
                                * as long again ends. */
     uint32_t token_max_age_s; /* of a session; 1209600, two weeks */
@@ -239,11 +268,28 @@ typedef struct channels_longpoll_options {
     size_t max_body;          /* of a POST, then 400; 8 MB */
 } channels_longpoll_options;
 
+/* Clients whose parameter vsn meets `requirement` speak the format of `serializer`. As Elixir
+ * writes requirements: "~> 2.0.0", ">= 1.0.0 and < 3.0.0", "== 2.0.0 or ~> 3.1". */
+typedef struct channels_vsn {
+    const char *requirement;
+    const channels_serializer *serializer; /* not copied: lives as long as the endpoint */
+} channels_vsn;
+
 /* Zero means the default. Strings and arrays are copied. */
 typedef struct channels_mount_options {
     channels_origin check_origin;
     const char *const *origins; /* NULL-ended: "https://example.com", "//host:81"; a host *.x stands
                                  * for x and all below it */
+    /* For CHANNELS_ORIGIN_ASK. `origin` is the header as it came, "null" included; `user` is the
+     * mount's. A request without an Origin is not asked about. */
+    bool (*ask_origin)(const char *origin, void *user);
+    /* Clients may bring a token (`authToken` of phoenix.js), which connect() finds in the request:
+     * by WebSocket among the subprotocols, to which "phoenix" is added in front, by long polling
+     * in the header X-Phoenix-AuthToken. */
+    bool auth_token;
+    bool all_headers;                /* connect() is shown every header */
+    const channels_vsn *serializers; /* ends at requirement == NULL, the first match wins;
+                                      * "~> 1.0.0" and "~> 2.0.0" with Phoenix' own */
     uint32_t max_channels;      /* of one client, then "too many channels joined"; 100 */
     uint32_t max_topic;         /* bytes of a joined topic and the join's refs together, then "topic
                                  * too long"; 16384, at most 65535 */
@@ -293,18 +339,23 @@ CHANNELS_API void *channels_socket_assigns(channels_socket *s);
 CHANNELS_API channels_endpoint *channels_socket_endpoint(const channels_socket *s);
 CHANNELS_API const char *channels_socket_id(const channels_socket *s); /* NULL if it has none */
 CHANNELS_API const char *channels_socket_transport(const channels_socket *s); /* "websocket" */
+/* The subprotocol that was agreed on; NULL if none was. */
+CHANNELS_API const char *channels_socket_subprotocol(const channels_socket *s);
 /* Only while connecting. A "disconnect" broadcast on the topic `id` closes the client: see
  * channels_disconnect(). */
 CHANNELS_API int channels_socket_set_id(channels_socket *s, const char *id);
 /* In connect(): the answer to send instead of 403. Returns CHANNELS_REFUSE for connect() to
  * return, or a negative error. */
 CHANNELS_API int channels_refuse(channels_socket *s, const channels_response *r);
+/* A message to the client of a socket without channels, as it is; text must be UTF-8. Not in
+ * connect(): it is not in yet (CHANNELS_ERR_INVALID). */
+CHANNELS_API int channels_socket_push(channels_socket *s, channels_payload message);
 /* Closes the client: WebSocket close `code` (1001, 1008, 4000..4999; never 1000: phoenix.js
  * would not come back), its channels end with CHANNELS_DISCONNECTED. */
 CHANNELS_API int channels_socket_close(channels_socket *s, int code);
 
 /* --- Answers that come later --------------------------------------------------------------
- * Each live ref counts against max_deferred of its client (CHANNELS_ERR_LIMIT). */
+ * Each live ref of a channel counts against max_deferred of its client (CHANNELS_ERR_LIMIT). */
 
 /* A ref to the message in hand: in handle_in(), or in join() before it returns CHANNELS_LATER.
  * CHANNELS_ERR_INVALID if the message has no ref to answer to, as Phoenix's socket_ref/1.
@@ -333,7 +384,11 @@ CHANNELS_API int channels_send(channels_endpoint *ep, channels_ref ref, void *in
 CHANNELS_API int channels_connect_later(channels_socket *s, channels_ref *ref);
 /* Lets it in. CHANNELS_ERR_CLOSED: it has gone meanwhile. */
 CHANNELS_API int channels_accept(channels_endpoint *ep, channels_ref ref);
-/* The connecting client's socket, to set its id or assigns before channels_accept(). */
+/* A ref to the socket itself, from connect() on: for channels_ref_socket(). The same one each time;
+ * it lives until the client's end begins, and costs nothing of max_deferred. */
+CHANNELS_API int channels_socket_self(channels_socket *s, channels_ref *ref);
+/* The socket that a ref of channels_connect_later() or channels_socket_self() names; NULL if it has
+ * ended. The handle is good as that of channels_ref_channel(). */
 CHANNELS_API channels_socket *channels_ref_socket(channels_endpoint *ep, channels_ref ref);
 /* Answers a held request: one given to config.request, or a pending connect. Once.
  * CHANNELS_ERR_CLOSED: it has been answered, or whoever asked has gone. */
@@ -403,8 +458,9 @@ CHANNELS_API void channels_endpoint_free(channels_endpoint *ep);
 CHANNELS_API void *channels_endpoint_user(const channels_endpoint *ep); /* config.user */
 
 /* Clients of `path` ("/socket", so "/socket/websocket") go to `handler`. `user` goes to all its
- * callbacks. `options` may be NULL. CHANNELS_ERR_INVALID for a bad path or pattern: `log` says
- * what is wrong with it. */
+ * callbacks. `options` may be NULL. A segment ":name" of the path stands for any one, which becomes
+ * the parameter `name` (not if it begins with _). Of mounts that match, the first mounted wins.
+ * CHANNELS_ERR_INVALID for a bad path, pattern or option: `log` says what is wrong with it. */
 CHANNELS_API int channels_mount(channels_endpoint *ep, const char *path,
                                 const channels_socket_handler *handler,
                                 const channels_mount_options *options, void *user);

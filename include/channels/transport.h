@@ -36,10 +36,12 @@ typedef struct channels_transport {
     void (*refuse)(void *carrier, const channels_response *r);
 } channels_transport;
 
-/* A client wants in: finds the mount by the request's path, checks origin and version, asks
- * connect(). CHANNELS_OK: it is in. CHANNELS_LATER: `accept` or `refuse` of the table will be
- * called. CHANNELS_REFUSE: `refuse` has been called already, with the answer to give; *s is NULL.
- * CHANNELS_ERR_CLOSED: the path belongs to no mount. NOT FROM CALLBACKS. */
+/* A client wants in: finds the mount by the request's path, checks origin, subprotocols and
+ * version, asks connect(). The answer to a WebSocket handshake has to name
+ * channels_socket_subprotocol(), if there is one, in Sec-WebSocket-Protocol. CHANNELS_OK: it is in.
+ * CHANNELS_LATER: `accept` or `refuse` of the table will be called. CHANNELS_REFUSE: `refuse` has
+ * been called already, with the answer to give; *s is NULL. CHANNELS_ERR_CLOSED: the path belongs
+ * to no mount. NOT FROM CALLBACKS. */
 CHANNELS_API int channels_socket_open(channels_endpoint *ep, const channels_request *req,
                                       const channels_transport *transport, void *carrier,
                                       channels_socket **s);

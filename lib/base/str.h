@@ -1,4 +1,5 @@
-/* str.h - a slice of somebody else's bytes. p == NULL means absent, which for a ref is null. */
+/* str.h - slices of somebody else's bytes: the public type by a shorter name, and what is done with
+ * it. p == NULL means absent, which for a ref is null. */
 #ifndef CHANNELS_BASE_STR_H
 #define CHANNELS_BASE_STR_H
 
@@ -6,10 +7,9 @@
 #include <stddef.h>
 #include <string.h>
 
-typedef struct channels__str {
-    const char *p;
-    size_t n;
-} channels__str;
+#include "channels/serializer.h"
+
+typedef channels_slice channels__str;
 
 static inline channels__str channels__str_n(const char *p, size_t n)
 {

@@ -22,11 +22,11 @@ static int push(channels_channel *ch, const char *event, channels_payload p)
     if (!channels__name_ok(ep, "channels_push", "event", event) ||
         !channels__payload_ok(ep, "channels_push", p, true))
         return CHANNELS_ERR_INVALID;
-    channels__outgoing out = { .form = CHANNELS__PUSH,
-                               .join_ref = channels__join_ref(ch),
-                               .topic = channels__str_n(ch->topic->name, ch->topic->len),
-                               .event = channels__str_z(event),
-                               .payload = p };
+    channels_outgoing out = { .form = CHANNELS_PUSH,
+                              .join_ref = channels__join_ref(ch),
+                              .topic = channels__str_n(ch->topic->name, ch->topic->len),
+                              .event = channels__str_z(event),
+                              .payload = p };
     return channels__socket_post(ch->socket, &out);
 }
 

@@ -114,12 +114,12 @@ void channels__channel_discard(channels_channel *ch)
 void channels__channel_announce(channels_channel *ch, const char *event, const char *payload)
 {
     channels__str join_ref = channels__raw_join_ref(ch);
-    channels__outgoing out = { .form = CHANNELS__PUSH,
-                               .join_ref = join_ref,
-                               .ref = join_ref,
-                               .topic = channels__str_n(ch->topic->name, ch->topic->len),
-                               .event = channels__str_z(event),
-                               .payload = channels_json(payload) };
+    channels_outgoing out = { .form = CHANNELS_PUSH,
+                              .join_ref = join_ref,
+                              .ref = join_ref,
+                              .topic = channels__str_n(ch->topic->name, ch->topic->len),
+                              .event = channels__str_z(event),
+                              .payload = channels_json(payload) };
     if (channels__socket_post(ch->socket, &out) == CHANNELS_ERR_NOMEM)
         channels__socket_doom(ch->socket, CHANNELS_CLOSED, 1011);
 }
@@ -146,7 +146,7 @@ void channels__channel_end(channels_channel *ch, channels_reason why)
 
 /* --- Events ------------------------------------------------------------------------------- */
 
-void channels__channel_in(channels_channel *ch, const channels__message *msg)
+void channels__channel_in(channels_channel *ch, const channels_incoming *msg)
 {
     const channels_handler *h = ch->route->handler;
     if (msg->event.p == NULL || h->handle_in == NULL) {
@@ -164,7 +164,7 @@ void channels__channel_in(channels_channel *ch, const channels__message *msg)
 }
 
 /* Phoenix replies, then closes; what terminate() pushes comes after. */
-void channels__channel_leave(channels_channel *ch, const channels__message *msg)
+void channels__channel_leave(channels_channel *ch, const channels_incoming *msg)
 {
     if (channels__channel_reply(ch, msg->ref, "ok", channels_empty()) == CHANNELS_ERR_NOMEM)
         channels__socket_doom(ch->socket, CHANNELS_CLOSED, 1011);
@@ -174,11 +174,11 @@ void channels__channel_leave(channels_channel *ch, const channels__message *msg)
 int channels__channel_reply(channels_channel *ch, channels__str ref, const char *status,
                             channels_payload p)
 {
-    channels__outgoing out = { .form = CHANNELS__REPLY,
-                               .join_ref = channels__join_ref(ch),
-                               .ref = ref,
-                               .topic = channels__str_n(ch->topic->name, ch->topic->len),
-                               .status = channels__str_z(status),
-                               .payload = p };
+    channels_outgoing out = { .form = CHANNELS_REPLY,
+                              .join_ref = channels__join_ref(ch),
+                              .ref = ref,
+                              .topic = channels__str_n(ch->topic->name, ch->topic->len),
+                              .status = channels__str_z(status),
+                              .payload = p };
     return channels__socket_post(ch->socket, &out);
 }

@@ -1,11 +1,18 @@
 /* connect.c - how a client gets in: what is checked, what connect() says, now or later.
  * Phoenix lib/phoenix/socket.ex (connect), lib/phoenix/transports/websocket.ex. */
+#include "base/ascii.h"
 #include "core/core.h"
 #include "wire/origin.h"
 #include "wire/query.h"
+#include "wire/request.h"
 #include "wire/response.h"
+#include "wire/subprotocol.h"
 
 const channels_header channels__json_type = { "content-type", "application/json; charset=utf-8" };
+/* For a token and for a list of subprotocols, made of one that has n bytes. */
+#define TOKEN_ROOM(n) ((n) + 4)
+#define LIST_ROOM(n) (2 * (n) + 1)
+
 #define BAD_REQUEST "{\"errors\":{\"detail\":\"Bad Request\"}}"
 #define SERVER_ERROR "{\"errors\":{\"detail\":\"Internal Server Error\"}}"
 
@@ -15,11 +22,16 @@ const channels_response channels__bad_request = { 400, &channels__json_type, 1, 
 const channels_response channels__server_error = { 500, &channels__json_type, 1, SERVER_ERROR,
                                                    sizeof SERVER_ERROR - 1 };
 
-void channels__connect_forget(channels_socket *s)
+void channels__socket_forget(channels_socket *s, bool self)
 {
     if (s->slot != 0)
         channels__ref_free(&s->ep->refs, s->slot);
     s->slot = 0;
+    if (!self)
+        return;
+    if (s->self != 0)
+        channels__ref_free(&s->ep->refs, s->self);
+    s->self = 0;
 }
 
 static void refuse(channels_socket *s, const channels_response *r)
@@ -29,27 +41,24 @@ static void refuse(channels_socket *s, const channels_response *r)
 
 /* --- At once ------------------------------------------------------------------------------ */
 
-/* The last vsn parameter; anything that is too long to be a version, or no text, is none that is
- * served. */
-static const channels__serializer *negotiate(const channels_request *req)
-{
-    char vsn[64];
-    int n = channels_request_param(req, "vsn", vsn, sizeof vsn);
-    if (n >= (int)sizeof vsn || channels__query_nests(req->query, "vsn"))
-        return NULL;
-    return channels__serializer_for(n >= 0 ? vsn : NULL);
-}
-
 bool channels__origin_ok(channels__mount *m, const channels_request *req)
 {
-    if (channels__origin_allowed(m->options.check_origin, m->ep->config.host, m->options.origins,
-                                 req))
+    const channels_mount_options *o = &m->options;
+    const char *origin = channels_request_header(req, "origin");
+    if (o->check_origin == CHANNELS_ORIGIN_ASK
+            ? origin == NULL || o->ask_origin(origin, m->user)
+            : channels__origin_allowed(o->check_origin, m->ep->config.host, o->origins, req))
         return true;
     channels__log(m->ep, CHANNELS_LOG_ERROR,
                   "refused a connection to %s: if pages of this origin are yours, set config.host "
                   "or the mount's check_origin: %s",
-                  m->path, channels_request_header(req, "origin"));
+                  m->path, origin);
     return false;
+}
+
+static bool over_websocket(const channels_socket *s)
+{
+    return strcmp(s->transport->name, "websocket") == 0;
 }
 
 static int turn_down(channels_socket *s, const channels_response *r)
@@ -58,19 +67,105 @@ static int turn_down(channels_socket *s, const channels_response *r)
     return CHANNELS_REFUSE;
 }
 
+/* A token among the subprotocols is taken out of the list. */
+static int take_bearer(channels_request *shown, channels_header *headers,
+                       channels__scratch *scratch)
+{
+    size_t at = 0;
+    while (!channels__same(headers[at].name, "sec-websocket-protocol"))
+        at++;
+    const char *list = headers[at].value;
+    channels__str bearer = channels__bearer_find(list);
+    if (bearer.p == NULL)
+        return CHANNELS_OK;
+    char *token = channels__scratch_take(scratch, TOKEN_ROOM(bearer.n));
+    if (!channels__bearer_decode(bearer, token))
+        return CHANNELS_ERR_PROTOCOL;
+    shown->auth_token = token;
+    char *others = channels__scratch_take(scratch, LIST_ROOM(strlen(list)));
+    headers[at].value = others;
+    if (channels__bearer_remove(list, others) == 0) {
+        shown->nheaders--;
+        memmove(headers + at, headers + at + 1, (shown->nheaders - at) * sizeof *headers);
+    }
+    return CHANNELS_OK;
+}
+
+/* The request as connect() sees it. What had to be made for that is in the scratch, where it stays
+ * until the next message is read. */
+static int show(channels_socket *s, const channels_request *req, channels_request *shown)
+{
+    const channels_mount_options *o = &s->mount->options;
+    channels__scratch *scratch = &s->ep->codec.scratch;
+    const char *list = NULL;
+    if (o->auth_token && over_websocket(s))
+        list = channels_request_header(req, "sec-websocket-protocol");
+    size_t n = list != NULL ? strlen(list) : 0;
+    size_t size = req->nheaders * sizeof(channels_header);
+    if (!channels__scratch_reserve(scratch, size + TOKEN_ROOM(n) + LIST_ROOM(n)))
+        return CHANNELS_ERR_NOMEM;
+    channels_header *headers = (channels_header *)(void *)channels__scratch_take(scratch, size);
+    *shown = *req;
+    shown->headers = headers;
+    shown->nheaders = channels__headers_shown(req, o->all_headers, headers);
+    shown->pattern = channels__mount_pattern(s->mount, s->transport->name);
+    shown->auth_token = NULL;
+    if (list != NULL)
+        return take_bearer(shown, headers, scratch);
+    if (o->auth_token && !over_websocket(s))
+        shown->auth_token = channels_request_header(req, "x-phoenix-authtoken");
+    return CHANNELS_OK;
+}
+
+static bool agree_on_subprotocol(channels_socket *s, const channels_request *shown)
+{
+    const char *const *served = s->mount->options.websocket.subprotocols;
+    const char *asked = channels_request_header(shown, "sec-websocket-protocol");
+    if (served == NULL || asked == NULL || !over_websocket(s))
+        return true;
+    s->subprotocol = (uint16_t)channels__subprotocol_choose(served, asked);
+    if (s->subprotocol != 0)
+        return true;
+    channels__log(s->ep, CHANNELS_LOG_ERROR,
+                  "refused a connection to %s: of the subprotocols it offers none is served: %s",
+                  s->mount->path, asked);
+    return false;
+}
+
+/* By the parameter vsn; one that is too long to be a version, or no text, is none that is served.
+ * Sockets without channels speak none. */
+static bool agree_on_version(channels_socket *s, const channels_request *shown)
+{
+    char vsn[64];
+    if (s->mount->handler->handle_frame != NULL)
+        return true;
+    int n = channels_request_param(shown, "vsn", vsn, sizeof vsn);
+    if (n < (int)sizeof vsn && !channels__param_nests(shown, "vsn"))
+        s->serializer =
+            channels__serializer_for(s->mount->options.serializers, n >= 0 ? vsn : NULL);
+    if (s->serializer != NULL)
+        return true;
+    channels__log(s->ep, CHANNELS_LOG_WARNING,
+                  "refused a connection to %s: no serializer for the version it asks for",
+                  s->mount->path);
+    return false;
+}
+
 /* In Phoenix' order: the query is read before anything is asked of it. */
-static int check(channels__mount *m, const channels_request *req, channels_socket *s)
+static int check(channels_socket *s, const channels_request *req, channels_request *shown)
 {
     if (!channels__query_valid(req->query))
         return turn_down(s, &channels__bad_request);
-    if (!channels__origin_ok(m, req))
+    if (!channels__origin_ok(s->mount, req))
         return turn_down(s, &channels__forbidden);
-    s->serializer = negotiate(req);
-    if (s->serializer != NULL)
-        return CHANNELS_OK;
-    channels__log(m->ep, CHANNELS_LOG_WARNING,
-                  "refused a connection to %s: no serializer for the version it asks for", m->path);
-    return turn_down(s, &channels__forbidden);
+    int err = show(s, req, shown);
+    if (err == CHANNELS_ERR_PROTOCOL)
+        return turn_down(s, &channels__bad_request);
+    if (err != CHANNELS_OK)
+        return err;
+    if (!agree_on_subprotocol(s, shown) || !agree_on_version(s, shown))
+        return turn_down(s, &channels__forbidden);
+    return CHANNELS_OK;
 }
 
 /* What connect() said, made consistent: it may have answered by channels_refuse(), which shows as
@@ -95,12 +190,14 @@ static int connect_result(channels_socket *s, int r)
 
 static int connect_socket(channels__mount *m, const channels_request *req, channels_socket *s)
 {
-    if (check(m, req, s) != CHANNELS_OK)
-        return CHANNELS_REFUSE;
+    channels_request shown;
+    int err = check(s, req, &shown);
+    if (err != CHANNELS_OK)
+        return err;
     s->state = CHANNELS__CONNECTING;
     int said = CHANNELS_OK;
     if (m->handler->connect != NULL)
-        said = m->handler->connect(s, req, m->user);
+        said = m->handler->connect(s, &shown, m->user);
     bool refused = s->state != CHANNELS__CONNECTING;
     int r = connect_result(s, said);
     if (r != CHANNELS_REFUSE) {
@@ -118,7 +215,7 @@ static void turn_away(channels_socket *s)
 {
     s->state = CHANNELS__GONE;
     s->closed = true;
-    channels__connect_forget(s);
+    channels__socket_forget(s, true);
     if (s->id != NULL)
         channels__subscriber_end(s->ep, s->id);
     s->id = NULL;
@@ -141,10 +238,10 @@ int channels__socket_open(channels__mount *m, const channels_request *req,
     channels__list_init(&s->doomed);
     channels__list_append(&ep->sockets, &s->link);
     int r = connect_socket(m, req, s);
-    if (r == CHANNELS_REFUSE)
-        turn_away(s);
-    else
+    if (r == CHANNELS_OK || r == CHANNELS_LATER)
         *result = s;
+    else
+        turn_away(s);
     return r;
 }
 
@@ -188,7 +285,7 @@ static int refuse_with(channels_socket *s, const channels_response *r)
     if (!channels__response_ok(s->ep, "channels_refuse", r))
         return CHANNELS_ERR_INVALID;
     s->state = CHANNELS__GONE;
-    channels__connect_forget(s);
+    channels__socket_forget(s, true);
     refuse(s, r);
     return CHANNELS_REFUSE;
 }
@@ -238,11 +335,6 @@ static channels_socket *pending_connect(channels_endpoint *ep, channels_ref ref)
     return slot != NULL && slot->kind == CHANNELS__REF_CONNECT ? slot->of.socket : NULL;
 }
 
-channels_socket *channels_ref_socket(channels_endpoint *ep, channels_ref ref)
-{
-    return channels__on_thread(ep) ? pending_connect(ep, ref) : NULL;
-}
-
 int channels_accept(channels_endpoint *ep, channels_ref ref)
 {
     if (!channels__enter(ep, "channels_accept"))
@@ -253,7 +345,7 @@ int channels_accept(channels_endpoint *ep, channels_ref ref)
         channels__log(ep, CHANNELS_LOG_ERROR, "channels_accept: connect() has not returned yet");
         err = CHANNELS_ERR_INVALID;
     } else if (s != NULL) {
-        channels__connect_forget(s);
+        channels__socket_forget(s, false);
         s->state = CHANNELS__OPEN;
         s->transport->accept(s->carrier);
     }

@@ -28,11 +28,12 @@
 #include "base/list.h"
 #include "base/mailbox.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "channels/channels.h"
 #include "channels/pubsub.h"
+#include "channels/serializer.h"
 #include "channels/transport.h"
-#include "wire/message.h"
-#include "wire/scratch.h"
+#include "wire/codec.h"
 #include "wire/serializer.h"
 
 /* --- Topics and who listens to them ------------------------------------------------------- */
@@ -103,7 +104,7 @@ typedef enum {
 typedef struct channels__held {
     struct channels__held *next;
     size_t size; /* of this block */
-    channels__message msg; /* its slices point behind this struct */
+    channels_incoming msg; /* its slices point behind this struct */
 } channels__held;
 
 typedef struct channels__timer {
@@ -142,9 +143,12 @@ typedef struct channels__mount {
     channels_endpoint *ep;
     const channels_socket_handler *handler;
     void *user;
-    char *path;
-    channels_mount_options options; /* complete, strings are copies */
+    const char *path;
+    channels_mount_options options; /* complete; what it points to is below. The paths of transports
+                                     * are whole patterns, with the mount's in front. */
     channels__alarms idle;          /* for the WebSocket transport's connections */
+    size_t size;                    /* of this block */
+    _Alignas(max_align_t) char copies[];
 } channels__mount;
 
 typedef enum {
@@ -160,7 +164,7 @@ struct channels_socket {
     const channels_transport *transport;
     void *carrier;
     channels__mount *mount;
-    const channels__serializer *serializer;
+    const channels_serializer *serializer; /* NULL: without channels */
     size_t queued; /* bytes given to transport->send() that have not left */
     channels_channel *channels;
     channels__subscriber *id;
@@ -170,6 +174,8 @@ struct channels_socket {
     uint32_t nchannels;
     uint32_t deferred; /* live refs, timers, held messages */
     uint32_t slot;     /* of a pending connect; 0: none */
+    uint32_t self;     /* slot of channels_socket_self(); 0: none */
+    uint16_t subprotocol; /* place in the mount's list, from 1; 0: none */
     uint8_t state;
     uint8_t reason;        /* channels_reason, once doomed */
     uint8_t closed;        /* the carrier is gone */
@@ -184,6 +190,7 @@ typedef enum {
     CHANNELS__REF_MESSAGE,
     CHANNELS__REF_JOIN,
     CHANNELS__REF_SELF,
+    CHANNELS__REF_SOCKET,
     CHANNELS__REF_CONNECT,
     CHANNELS__REF_REQUEST,
     CHANNELS__REF_FUNCTION
@@ -272,7 +279,7 @@ struct channels_endpoint {
     uint64_t now;  /* of the call that is under way */
     unsigned depth; /* of public calls in each other */
     channels__hand *hand; /* of the callback that is running */
-    channels__scratch scratch;
+    channels_codec codec;
     channels__topics topics;
     channels__mount *mounts;
     channels__list sockets;
@@ -308,13 +315,18 @@ void channels__log(channels_endpoint *ep, channels_log_level level, const char *
 void channels__add_alarms(channels_endpoint *ep, channels__alarms *alarms, uint32_t ms,
                           void (*expired)(channels__alarm *alarm));
 
+/* mount.c */
+
+void channels__mounts_free(channels_endpoint *ep);
+
 /* router.c */
 
+/* The pattern of the paths that clients of this transport come to; NULL: the mount has none. */
+const char *channels__mount_pattern(const channels__mount *m, const char *transport);
 /* The mount that `path` belongs to for the transport of that name, or NULL. */
 channels__mount *channels__mount_find(channels_endpoint *ep, const char *path,
                                       const char *transport);
 const channels_route *channels__route_find(const channels_route *routes, channels__str topic);
-void channels__mounts_free(channels_endpoint *ep);
 
 /* topic.c */
 
@@ -367,8 +379,8 @@ int channels__publish(channels_endpoint *ep, const char *node, channels__str top
 #define CHANNELS__JOIN_CRASHED "{\"reason\":\"join crashed\"}"
 
 channels_channel *channels__channel_find(channels_socket *s, channels__str topic);
-void channels__channel_in(channels_channel *ch, const channels__message *msg);
-void channels__channel_leave(channels_channel *ch, const channels__message *msg);
+void channels__channel_in(channels_channel *ch, const channels_incoming *msg);
+void channels__channel_leave(channels_channel *ch, const channels_incoming *msg);
 int channels__channel_reply(channels_channel *ch, channels__str ref, const char *status,
                             channels_payload p);
 /* Ends it and says so on the wire unless its socket is ending. */
@@ -406,11 +418,11 @@ static inline channels__str channels__raw_join_ref(const channels_channel *ch)
 
 /* `old` is the channel that the client has on this topic, or NULL. */
 void channels__channel_join(channels_socket *s, channels_channel *old,
-                            const channels__message *msg);
+                            const channels_incoming *msg);
 int channels__join_reply_encode(channels_channel *ch, channels__str ref, const char *status,
                                 channels_payload p, channels_buf **wire, channels_kind *kind);
 /* Puts a message behind the pending join; replayed when that is decided. */
-void channels__channel_hold(channels_channel *ch, const channels__message *msg);
+void channels__channel_hold(channels_channel *ch, const channels_incoming *msg);
 /* Answers a pending join, whose ref is given as JSON text (NULL: null). */
 int channels__channel_decide(channels_channel *ch, const char *ref, const char *status,
                              channels_payload p);
@@ -444,18 +456,26 @@ int channels__socket_open(channels__mount *mount, const channels_request *req,
                           channels_socket **s);
 /* Refuses a connect that waits. */
 int channels__socket_respond(channels_socket *s, const channels_response *r);
-void channels__connect_forget(channels_socket *s); /* its ref ends */
+/* Its ref ends; with `self` also that of channels_socket_self(). */
+void channels__socket_forget(channels_socket *s, bool self);
+
+/* frames.c: sockets without channels. */
+
+int channels__frame_receive(channels_socket *s, channels_payload frame);
 
 /* socket.c */
 
 int channels__socket_receive(channels_socket *s, channels_payload message);
 /* One message, as Phoenix' socket handles it (lib/phoenix/socket.ex, handle_in). */
-void channels__socket_dispatch(channels_socket *s, const channels__message *msg);
+void channels__socket_dispatch(channels_socket *s, const channels_incoming *msg);
+/* Makes a message what it looks like on the socket's wire. Takes *buf; NULL in it after an error.
+ */
+int channels__socket_frame(channels_socket *s, channels_buf **buf, channels_kind kind);
 /* Encodes, frames and sends to this socket alone. CHANNELS_ERR_CLOSED if it is ending. */
-int channels__socket_encode(channels_socket *s, const channels__outgoing *out, channels_buf **buf,
+int channels__socket_encode(channels_socket *s, const channels_outgoing *out, channels_buf **buf,
                             channels_kind *kind);
 int channels__socket_send(channels_socket *s, channels_buf *wire, channels_kind kind);
-int channels__socket_post(channels_socket *s, const channels__outgoing *out);
+int channels__socket_post(channels_socket *s, const channels_outgoing *out);
 /* Nothing more to it; settle() ends it. A code other than 0 is handed to the transport. */
 void channels__socket_doom(channels_socket *s, channels_reason why, int code);
 void channels__socket_end(channels_socket *s); /* of a doomed one: its callbacks */
@@ -463,7 +483,7 @@ void channels__socket_end(channels_socket *s); /* of a doomed one: its callbacks
 void channels__socket_closed(channels_socket *s);
 void channels__socket_free(channels_socket *s); /* its memory; nothing points to it any more */
 /* The error reply to a join that made no channel. */
-void channels__socket_refuse_join(channels_socket *s, const channels__message *msg,
+void channels__socket_refuse_join(channels_socket *s, const channels_incoming *msg,
                                   channels__str join_ref, const char *response);
 /* Another live ref, timer or held message, with so many bytes of its own; false at a limit. */
 bool channels__socket_defer(channels_socket *s, size_t bytes);

@@ -332,7 +332,7 @@ static void init(channels_endpoint *ep, const channels_config *config)
     channels__list_init(&ep->sockets);
     channels__list_init(&ep->doomed);
     channels__list_init(&ep->grave);
-    channels__scratch_init(&ep->scratch, &ep->mem);
+    channels__codec_init(&ep->codec, &ep->mem);
     channels__queue_init(&ep->queue, &ep->mem);
     channels__heap_init(&ep->timers, &ep->mem);
     ep->refs.mem = &ep->mem;
@@ -384,7 +384,7 @@ static void endpoint_free(channels_endpoint *ep)
     channels__strfree(&ep->mem, (char *)(uintptr_t)ep->config.host);
     channels__strfree(&ep->mem, (char *)(uintptr_t)ep->config.node);
     channels__mounts_free(ep);
-    channels__scratch_deinit(&ep->scratch);
+    channels__codec_deinit(&ep->codec);
     channels__queue_deinit(&ep->queue);
     channels__heap_deinit(&ep->timers);
     channels__refs_deinit(&ep->refs);

@@ -43,7 +43,7 @@ void channels__event_unref(channels__event *event)
 #define WIRES 4 /* serializers times transports; more than these are encoded again */
 
 typedef struct wire {
-    const channels__serializer *serializer;
+    const channels_serializer *serializer;
     const channels_transport *transport;
     channels_buf *buf; /* NULL: this format cannot carry it */
     channels_kind kind;
@@ -51,7 +51,7 @@ typedef struct wire {
 
 typedef struct fanout {
     channels_endpoint *ep;
-    channels__outgoing out;
+    channels_outgoing out;
     wire wires[WIRES];
     unsigned nwires;
     const channels_channel *except;
@@ -208,7 +208,7 @@ int channels__deliver(channels_endpoint *ep, channels__str topic, const char *ev
     if (t == NULL)
         return CHANNELS_OK;
     fanout f = { .ep = ep,
-                 .out = { .form = CHANNELS__BROADCAST,
+                 .out = { .form = CHANNELS_BROADCAST,
                           .topic = topic,
                           .event = channels__str_z(event),
                           .payload = p },

@@ -5,7 +5,7 @@
 /* --- Birth -------------------------------------------------------------------------------- */
 
 static channels_channel *channel_new(channels_socket *s, const channels_route *route,
-                                     const channels__message *msg)
+                                     const channels_incoming *msg)
 {
     channels_endpoint *ep = s->ep;
     channels__str ref = msg->join_ref.p != NULL ? msg->join_ref : msg->ref;
@@ -44,12 +44,12 @@ static void join_reply(channels_channel *ch, channels_buf *wire, channels_kind k
 int channels__join_reply_encode(channels_channel *ch, channels__str ref, const char *status,
                                 channels_payload p, channels_buf **wire, channels_kind *kind)
 {
-    channels__outgoing out = { .form = CHANNELS__REPLY,
-                               .join_ref = channels__raw_join_ref(ch),
-                               .ref = ref,
-                               .topic = channels__str_n(ch->topic->name, ch->topic->len),
-                               .status = channels__str_z(status),
-                               .payload = p };
+    channels_outgoing out = { .form = CHANNELS_REPLY,
+                              .join_ref = channels__raw_join_ref(ch),
+                              .ref = ref,
+                              .topic = channels__str_n(ch->topic->name, ch->topic->len),
+                              .status = channels__str_z(status),
+                              .payload = p };
     return channels__socket_encode(ch->socket, &out, wire, kind);
 }
 
@@ -118,7 +118,7 @@ static int run_join(channels_channel *ch, channels__hand *hand)
 }
 
 static void join_with(channels_socket *s, const channels_route *route, channels_channel *old,
-                      const channels__message *msg)
+                      const channels_incoming *msg)
 {
     channels_channel *ch = channel_new(s, route, msg);
     if (ch == NULL) {
@@ -154,19 +154,20 @@ static void join_with(channels_socket *s, const channels_route *route, channels_
 }
 
 /* How much of a topic is written to the log. */
-static int logged_len(channels__str topic_json)
+static int logged_len(channels__str topic)
 {
-    return topic_json.n < 200 ? (int)topic_json.n : 200;
+    return topic.n < 200 ? (int)topic.n : 200;
 }
 
-static const channels_route *find_route(channels_socket *s, const channels__message *msg)
+static const channels_route *find_route(channels_socket *s, const channels_incoming *msg)
 {
     const channels_route *route = NULL;
     if (msg->topic.p != NULL)
         route = channels__route_find(s->mount->handler->routes, msg->topic);
     if (route == NULL) {
+        channels__str topic = msg->raw_topic.p != NULL ? msg->raw_topic : msg->topic;
         channels__log(s->ep, CHANNELS_LOG_WARNING, "no route of %s matches the topic %.*s",
-                      s->mount->path, logged_len(msg->topic_json), msg->topic_json.p);
+                      s->mount->path, logged_len(topic), topic.p);
         channels__socket_refuse_join(s, msg, channels__str_none(),
                                      "{\"reason\":\"unmatched topic\"}");
     }
@@ -174,7 +175,7 @@ static const channels_route *find_route(channels_socket *s, const channels__mess
 }
 
 /* False: the client has been told. */
-static bool within_limits(channels_socket *s, const channels__message *msg)
+static bool within_limits(channels_socket *s, const channels_incoming *msg)
 {
     const channels_mount_options *o = &s->mount->options;
     const char *told = "{\"reason\":\"too many channels joined\"}";
@@ -195,8 +196,7 @@ static bool within_limits(channels_socket *s, const channels__message *msg)
 }
 
 /* The old channel ends before the new one is asked for (Phoenix lib/phoenix/socket.ex). */
-void channels__channel_join(channels_socket *s, channels_channel *old,
-                            const channels__message *msg)
+void channels__channel_join(channels_socket *s, channels_channel *old, const channels_incoming *msg)
 {
     const channels_route *route = find_route(s, msg);
     if (route == NULL)
@@ -234,14 +234,14 @@ static channels__str moved(char **to, channels__str from)
     return channels__str_n(at, copy(to, from));
 }
 
-static size_t held_size(const channels__message *msg)
+static size_t held_size(const channels_incoming *msg)
 {
-    return sizeof(channels__held) + msg->join_ref.n + msg->ref.n + msg->topic_json.n +
-           msg->topic.n + msg->event.n + msg->payload.len + 6;
+    return sizeof(channels__held) + msg->join_ref.n + msg->ref.n + msg->raw_topic.n + msg->topic.n +
+           msg->event.n + msg->payload.len + 6;
 }
 
 /* A copy that does not depend on the frame it came in. */
-static channels__held *held_new(const channels__mem *mem, const channels__message *msg)
+static channels__held *held_new(const channels__mem *mem, const channels_incoming *msg)
 {
     channels__str payload = channels__str_n(msg->payload.data, msg->payload.len);
     size_t size = held_size(msg);
@@ -253,7 +253,7 @@ static channels__held *held_new(const channels__mem *mem, const channels__messag
     held->size = size;
     held->msg.join_ref = moved(&at, msg->join_ref);
     held->msg.ref = moved(&at, msg->ref);
-    held->msg.topic_json = moved(&at, msg->topic_json);
+    held->msg.raw_topic = moved(&at, msg->raw_topic);
     held->msg.topic = moved(&at, msg->topic);
     held->msg.event = moved(&at, msg->event);
     held->msg.payload = msg->payload;
@@ -262,7 +262,7 @@ static channels__held *held_new(const channels__mem *mem, const channels__messag
     return held;
 }
 
-void channels__channel_hold(channels_channel *ch, const channels__message *msg)
+void channels__channel_hold(channels_channel *ch, const channels_incoming *msg)
 {
     channels_socket *s = ch->socket;
     channels__held **at = &ch->held;

@@ -148,6 +148,44 @@ channels_channel *channels_ref_channel(channels_endpoint *ep, channels_ref ref)
     return channels__on_thread(ep) ? channel_of(channels__ref_find(&ep->refs, ref)) : NULL;
 }
 
+/* --- Refs of a socket --------------------------------------------------------------------- */
+
+static int socket_self(channels_socket *s, channels_ref *ref)
+{
+    channels__refs *refs = &s->ep->refs;
+    if (s->state >= CHANNELS__DOOMED)
+        return CHANNELS_ERR_CLOSED;
+    if (s->self == 0) {
+        s->self = channels__ref_new(refs, CHANNELS__REF_SOCKET);
+        if (s->self == 0)
+            return CHANNELS_ERR_NOMEM;
+        refs->slots[s->self - 1].of.socket = s;
+    }
+    *ref = channels__ref_of(refs, s->self);
+    return CHANNELS_OK;
+}
+
+int channels_socket_self(channels_socket *s, channels_ref *ref)
+{
+    channels_endpoint *ep = s->ep;
+    ref->id = 0;
+    if (!channels__enter(ep, "channels_socket_self"))
+        return CHANNELS_ERR_MISUSE;
+    int err = socket_self(s, ref);
+    channels__leave(ep);
+    return err;
+}
+
+channels_socket *channels_ref_socket(channels_endpoint *ep, channels_ref ref)
+{
+    if (!channels__on_thread(ep))
+        return NULL;
+    channels__slot *slot = channels__ref_find(&ep->refs, ref);
+    bool names_socket =
+        slot != NULL && (slot->kind == CHANNELS__REF_CONNECT || slot->kind == CHANNELS__REF_SOCKET);
+    return names_socket ? slot->of.socket : NULL;
+}
+
 /* --- Answering ---------------------------------------------------------------------------- */
 
 int channels__channel_drop_join(channels_channel *ch)
@@ -235,6 +273,11 @@ static void ref_drop(channels_endpoint *ep, channels_ref ref)
     channels_channel *ch = channel_of(slot);
     if (slot == NULL)
         return;
+    if (slot->kind == CHANNELS__REF_SOCKET) {
+        slot->of.socket->self = 0;
+        channels__ref_free(&ep->refs, (uint32_t)ref.id);
+        return;
+    }
     if (ch == NULL) {
         respond(ep, ref, &channels__server_error);
         return;

@@ -5,21 +5,25 @@
 
 /* --- Sending ------------------------------------------------------------------------------ */
 
-int channels__socket_encode(channels_socket *s, const channels__outgoing *out, channels_buf **buf,
+int channels__socket_frame(channels_socket *s, channels_buf **buf, channels_kind kind)
+{
+    if (s->transport->frame != NULL)
+        *buf = s->transport->frame(s->ep, *buf, kind);
+    return *buf != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
+}
+
+int channels__socket_encode(channels_socket *s, const channels_outgoing *out, channels_buf **buf,
                             channels_kind *kind)
 {
-    int err = s->serializer->encode(&s->ep->mem, out, buf, kind);
-    bool broadcast = out->form == CHANNELS__BROADCAST;
+    int err = channels__codec_encode(&s->ep->codec, s->serializer, out, buf, kind);
+    bool broadcast = out->form == CHANNELS_BROADCAST;
     if (err == CHANNELS_ERR_INVALID && !(broadcast && s->told_of_bytes)) {
         s->told_of_bytes |= broadcast;
-        channels__log(s->ep, CHANNELS_LOG_WARNING, "a binary message on %.*s does not fit into %s",
-                      (int)out->topic.n, out->topic.p, s->serializer->name);
+        channels__log(s->ep, CHANNELS_LOG_WARNING, "a %s message on %.*s does not fit into %s",
+                      out->payload.kind == CHANNELS_BINARY ? "binary" : "JSON", (int)out->topic.n,
+                      out->topic.p, s->serializer->name);
     }
-    if (err == CHANNELS_OK && s->transport->frame != NULL) {
-        *buf = s->transport->frame(s->ep, *buf, *kind);
-        err = *buf != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
-    }
-    return err;
+    return err == CHANNELS_OK ? channels__socket_frame(s, buf, *kind) : err;
 }
 
 int channels__socket_send(channels_socket *s, channels_buf *wire, channels_kind kind)
@@ -40,7 +44,7 @@ int channels__socket_send(channels_socket *s, channels_buf *wire, channels_kind 
     return err;
 }
 
-int channels__socket_post(channels_socket *s, const channels__outgoing *out)
+int channels__socket_post(channels_socket *s, const channels_outgoing *out)
 {
     channels_buf *wire;
     channels_kind kind;
@@ -61,20 +65,21 @@ void channels_socket_sent(channels_socket *s, size_t len)
 
 /* --- What the library itself answers ------------------------------------------------------- */
 
-static void answer(channels_socket *s, channels__str join_ref, const channels__message *to,
+static void answer(channels_socket *s, channels__str join_ref, const channels_incoming *to,
                    const char *status, const char *response)
 {
-    channels__outgoing out = { .form = CHANNELS__REPLY,
-                               .join_ref = join_ref,
-                               .ref = to->ref,
-                               .topic_json = to->topic_json,
-                               .status = channels__str_z(status),
-                               .payload = channels_json(response) };
+    channels_outgoing out = { .form = CHANNELS_REPLY,
+                              .join_ref = join_ref,
+                              .ref = to->ref,
+                              .raw_topic = to->raw_topic,
+                              .topic = to->topic,
+                              .status = channels__str_z(status),
+                              .payload = channels_json(response) };
     if (channels__socket_post(s, &out) == CHANNELS_ERR_NOMEM)
         channels__socket_doom(s, CHANNELS_CLOSED, 1011);
 }
 
-void channels__socket_refuse_join(channels_socket *s, const channels__message *msg,
+void channels__socket_refuse_join(channels_socket *s, const channels_incoming *msg,
                                   channels__str join_ref, const char *response)
 {
     answer(s, join_ref, msg, "error", response);
@@ -84,13 +89,13 @@ void channels__socket_refuse_join(channels_socket *s, const channels__message *m
 
 /* A null join_ref is always accepted, another one than the channel's never: the sender means a
  * channel that has ended (Phoenix lib/phoenix/socket.ex, handle_in/4). */
-static bool stale(const channels_channel *ch, const channels__message *msg)
+static bool stale(const channels_channel *ch, const channels_incoming *msg)
 {
     return msg->join_ref.p != NULL &&
            !channels__str_eq(msg->join_ref, channels__raw_join_ref(ch));
 }
 
-static void dispatch_joined(channels_channel *ch, const channels__message *msg)
+static void dispatch_joined(channels_channel *ch, const channels_incoming *msg)
 {
     if (stale(ch, msg))
         return;
@@ -100,7 +105,7 @@ static void dispatch_joined(channels_channel *ch, const channels__message *msg)
         channels__channel_in(ch, msg);
 }
 
-void channels__socket_dispatch(channels_socket *s, const channels__message *msg)
+void channels__socket_dispatch(channels_socket *s, const channels_incoming *msg)
 {
     if (channels__str_is(msg->topic, "phoenix") && channels__str_is(msg->event, "heartbeat")) {
         answer(s, channels__str_none(), msg, "ok", "{}");
@@ -136,16 +141,20 @@ static int undecodable(channels_socket *s, channels_payload m, int err)
 int channels__socket_receive(channels_socket *s, channels_payload m)
 {
     channels_endpoint *ep = s->ep;
-    channels__message msg;
+    channels_incoming msg;
     if (ep->queue.count != 0)
         channels__settle(ep); /* what was caused before this came is handled before it */
     if (s->state != CHANNELS__OPEN)
         return CHANNELS_ERR_CLOSED;
-    int err = s->serializer->decode(&ep->scratch, m, s->mount->options.max_nesting, &msg);
+    if (s->serializer == NULL)
+        return channels__frame_receive(s, m);
+    int err =
+        channels__codec_decode(&ep->codec, s->serializer, m, s->mount->options.max_nesting, &msg);
     if (err == CHANNELS_OK)
         channels__socket_dispatch(s, &msg);
     else
         undecodable(s, m, err);
+    channels__codec_done(&ep->codec);
     channels__settle(ep);
     return err;
 }
@@ -187,7 +196,7 @@ void channels__socket_doom(channels_socket *s, channels_reason why, int code)
     bool waiting = s->state == CHANNELS__WAITING;
     s->state = CHANNELS__DOOMED;
     s->reason = (uint8_t)why;
-    channels__connect_forget(s);
+    channels__socket_forget(s, true);
     channels__list_append(&s->ep->doomed, &s->doomed);
     if (code != 0 && waiting)
         s->transport->refuse(s->carrier, &channels__forbidden);
@@ -233,7 +242,7 @@ void channels__socket_free(channels_socket *s)
 {
     if (s->id != NULL)
         channels__subscriber_end(s->ep, s->id);
-    channels__connect_forget(s);
+    channels__socket_forget(s, true);
     channels__list_remove(&s->link);
     channels__free(&s->ep->mem, s, sizeof *s + s->mount->handler->assigns_size);
 }
@@ -282,4 +291,10 @@ const char *channels_socket_id(const channels_socket *s)
 const char *channels_socket_transport(const channels_socket *s)
 {
     return s->transport->name;
+}
+
+const char *channels_socket_subprotocol(const channels_socket *s)
+{
+    return s->subprotocol != 0 ? s->mount->options.websocket.subprotocols[s->subprotocol - 1]
+                               : NULL;
 }

@@ -209,12 +209,16 @@ void channels__conn_refuse(channels_conn *c, const channels_response *r)
     channels__conn_answer(c, r);
 }
 
-static channels_buf *switching(const channels__mem *mem, const char *accept)
+static channels_buf *switching(const channels__mem *mem, const char *accept,
+                               const char *subprotocol)
 {
     const channels_header headers[] = { { "upgrade", "websocket" },
                                         { "connection", "Upgrade" },
-                                        { "sec-websocket-accept", accept } };
-    const channels_response r = { .status = 101, .headers = headers, .nheaders = 3 };
+                                        { "sec-websocket-accept", accept },
+                                        { "sec-websocket-protocol", subprotocol } };
+    const channels_response r = { .status = 101,
+                                  .headers = headers,
+                                  .nheaders = subprotocol != NULL ? 4 : 3 };
     return channels__response_encode(mem, &r, true, false);
 }
 
@@ -250,7 +254,7 @@ static int admit(channels_conn *c, channels_socket *s, bool later,
         return CHANNELS_OK;
     }
     c->socket = s;
-    c->in.http->welcome = switching(&c->ep->mem, text);
+    c->in.http->welcome = switching(&c->ep->mem, text, channels_socket_subprotocol(s));
     if (c->in.http->welcome == NULL) {
         channels__conn_over(c);
         return CHANNELS_ERR_NOMEM;

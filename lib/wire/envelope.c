@@ -67,14 +67,14 @@ static channels__str read_name(channels__scratch *scratch, channels__str json)
 }
 
 int channels__envelope_read(channels__scratch *scratch,
-                            const channels__str values[CHANNELS__FIELDS], channels__message *msg)
+                            const channels__str values[CHANNELS__FIELDS], channels_incoming *msg)
 {
     if (!channels__scratch_reserve(scratch, room_for(values)))
         return CHANNELS_ERR_NOMEM;
     channels__str payload = values[CHANNELS__PAYLOAD];
     msg->join_ref = read_ref(scratch, values[CHANNELS__JOIN_REF]);
     msg->ref = read_ref(scratch, values[CHANNELS__REF]);
-    msg->topic_json = values[CHANNELS__TOPIC];
+    msg->raw_topic = values[CHANNELS__TOPIC];
     msg->topic = read_name(scratch, values[CHANNELS__TOPIC]);
     msg->event = read_name(scratch, values[CHANNELS__EVENT]);
     msg->payload = channels_json_n(payload.p, payload.n);
@@ -97,25 +97,25 @@ void channels__write_ref(channels__writer *w, channels__str ref)
         channels__write_z(w, "null");
 }
 
-void channels__write_topic(channels__writer *w, const channels__outgoing *out)
+void channels__write_topic(channels__writer *w, const channels_outgoing *out)
 {
-    if (out->topic_json.p != NULL)
-        channels__write(w, out->topic_json.p, out->topic_json.n);
+    if (out->raw_topic.p != NULL)
+        channels__write(w, out->raw_topic.p, out->raw_topic.n);
     else
         write_string(w, out->topic);
 }
 
-void channels__write_event(channels__writer *w, const channels__outgoing *out)
+void channels__write_event(channels__writer *w, const channels_outgoing *out)
 {
-    if (out->form == CHANNELS__REPLY)
+    if (out->form == CHANNELS_REPLY)
         channels__write_z(w, "\"phx_reply\"");
     else
         write_string(w, out->event);
 }
 
-void channels__write_payload(channels__writer *w, const channels__outgoing *out)
+void channels__write_payload(channels__writer *w, const channels_outgoing *out)
 {
-    bool reply = out->form == CHANNELS__REPLY;
+    bool reply = out->form == CHANNELS_REPLY;
     if (reply) {
         channels__write_z(w, "{\"status\":");
         write_string(w, out->status);
@@ -126,8 +126,8 @@ void channels__write_payload(channels__writer *w, const channels__outgoing *out)
         channels__write_z(w, "}");
 }
 
-int channels__envelope_write(const channels__mem *mem, const channels__outgoing *out,
-                             void (*layout)(channels__writer *w, const channels__outgoing *out),
+int channels__envelope_write(const channels__mem *mem, const channels_outgoing *out,
+                             void (*layout)(channels__writer *w, const channels_outgoing *out),
                              channels_buf **buf)
 {
     channels__writer measure = { NULL, 0 };

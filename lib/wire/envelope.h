@@ -4,7 +4,8 @@
 #define CHANNELS_WIRE_ENVELOPE_H
 
 #include "base/buf.h"
-#include "wire/message.h"
+#include "base/str.h"
+#include "channels/serializer.h"
 #include "wire/scratch.h"
 
 /* In the order of V2. */
@@ -20,7 +21,7 @@ enum {
 /* `values` are JSON text already checked; p == NULL: absent, which only a ref may be. 0 or
  * CHANNELS_ERR_NOMEM. */
 int channels__envelope_read(channels__scratch *scratch,
-                            const channels__str values[CHANNELS__FIELDS], channels__message *msg);
+                            const channels__str values[CHANNELS__FIELDS], channels_incoming *msg);
 /* `text` as a name: NUL-terminated in the scratch; absent if it holds a NUL. */
 channels__str channels__envelope_name(channels__scratch *scratch, channels__str text);
 /* `text` as a JSON string in the scratch. */
@@ -44,13 +45,13 @@ static inline void channels__write_z(channels__writer *w, const char *literal)
     channels__write(w, literal, strlen(literal));
 }
 void channels__write_ref(channels__writer *w, channels__str ref);
-void channels__write_topic(channels__writer *w, const channels__outgoing *out);
-void channels__write_event(channels__writer *w, const channels__outgoing *out);
-void channels__write_payload(channels__writer *w, const channels__outgoing *out);
+void channels__write_topic(channels__writer *w, const channels_outgoing *out);
+void channels__write_event(channels__writer *w, const channels_outgoing *out);
+void channels__write_payload(channels__writer *w, const channels_outgoing *out);
 
 /* What `layout` writes, in a new buf of that size. 0 or CHANNELS_ERR_NOMEM. */
-int channels__envelope_write(const channels__mem *mem, const channels__outgoing *out,
-                             void (*layout)(channels__writer *w, const channels__outgoing *out),
+int channels__envelope_write(const channels__mem *mem, const channels_outgoing *out,
+                             void (*layout)(channels__writer *w, const channels_outgoing *out),
                              channels_buf **buf);
 
 #endif

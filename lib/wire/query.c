@@ -16,6 +16,7 @@
 
 #include "base/ascii.h"
 #include "base/str.h"
+#include "wire/path.h"
 #include "wire/utf8.h"
 
 #define NESTING 100u /* so many brackets a key may have: freeing a cJSON tree recurses */
@@ -267,24 +268,61 @@ static void read_pairs(struct pair *pairs, const char *query, char *room)
     }
 }
 
-struct cJSON *channels_request_params(const channels_request *req)
+static cJSON *query_params(const char *query)
 {
-    const char *query = req->query;
+    const char *rest = query;
     channels__str key, value;
     size_t n = 0, room = 0;
-    if (!channels__query_valid(query))
-        return NULL;
-    for (; next_pair(&query, &key, &value); n++)
+    for (; next_pair(&rest, &key, &value); n++)
         room += key.n + value.n + 2;
     if (n == 0)
         return cJSON_CreateObject();
     struct pair *pairs = cJSON_malloc(n * sizeof *pairs + room);
     if (pairs == NULL)
         return NULL;
-    read_pairs(pairs, req->query, (char *)(pairs + n));
+    read_pairs(pairs, query, (char *)(pairs + n));
     qsort(pairs, n, sizeof *pairs, compare);
     cJSON *params = make_level(pairs, n, 0);
     cJSON_free(pairs);
+    return params;
+}
+
+static char *terminated(channels__str text)
+{
+    char *copy = cJSON_malloc(text.n + 1);
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, text.p, text.n);
+    copy[text.n] = '\0';
+    return copy;
+}
+
+/* Takes the place of whatever the query has by that name. */
+static bool put(cJSON *params, channels__str key, channels__str value)
+{
+    char *name = terminated(key), *text = terminated(value);
+    bool done = false;
+    if (name != NULL && text != NULL) {
+        cJSON_DeleteItemFromObjectCaseSensitive(params, name);
+        done = add(params, name, cJSON_CreateString(text));
+    }
+    cJSON_free(name);
+    cJSON_free(text);
+    return done;
+}
+
+struct cJSON *channels_request_params(const channels_request *req)
+{
+    const char *path = req->path, *pattern = req->pattern;
+    channels__str name, value;
+    cJSON *params = channels__query_valid(req->query) ? query_params(req->query) : NULL;
+    while (params != NULL && pattern != NULL &&
+           channels__path_next_param(&path, &pattern, &name, &value)) {
+        if (!put(params, name, value)) {
+            cJSON_Delete(params);
+            return NULL;
+        }
+    }
     return params;
 }
 
@@ -297,41 +335,48 @@ static bool is_named(channels__str key, const char *name)
     return *name == '\0';
 }
 
-int channels_request_param(const channels_request *req, const char *name, char *dst, size_t cap)
+static channels__str query_param(const char *query, const char *name)
 {
-    const char *query = req->query;
     channels__str key, value, found = { NULL, 0 };
-    if (!channels__query_valid(query))
-        return -1;
     while (next_pair(&query, &key, &value)) {
         if (is_named(key, name))
             found = value;
     }
+    return found;
+}
+
+static channels__str path_param(const channels_request *req, const char *name)
+{
+    return req->pattern != NULL ? channels__path_param(req->path, req->pattern, name)
+                                : channels__str_none();
+}
+
+int channels_request_param(const channels_request *req, const char *name, char *dst, size_t cap)
+{
+    if (!channels__query_valid(req->query))
+        return -1;
+    channels__str in_path = path_param(req, name), found = in_path;
+    if (in_path.p == NULL)
+        found = query_param(req->query, name);
     if (found.p == NULL)
         return -1;
-    size_t n = decode(found, dst, cap);
+    size_t n = found.n;
+    if (in_path.p == NULL)
+        n = decode(found, dst, cap);
+    else if (cap > 0)
+        memcpy(dst, found.p, n < cap ? n : cap);
     if (cap > 0)
         dst[n < cap ? n : cap - 1] = '\0';
     return (int)n;
 }
 
-bool channels__query_nests(const char *query, const char *name)
+bool channels__param_nests(const channels_request *req, const char *name)
 {
-    channels_request req = { .query = query };
-    if (query == NULL || strpbrk(query, "[%") == NULL) /* as good as always: cheap */
+    if (req->query == NULL || strpbrk(req->query, "[%") == NULL) /* as good as always: cheap */
         return false;
-    cJSON *params = channels_request_params(&req);
+    cJSON *params = channels_request_params(req);
     const cJSON *value = cJSON_GetObjectItemCaseSensitive(params, name);
     bool nests = params == NULL || (value != NULL && !cJSON_IsString(value));
     cJSON_Delete(params);
     return nests;
-}
-
-const char *channels_request_header(const channels_request *req, const char *name)
-{
-    for (size_t i = 0; i < req->nheaders; i++) {
-        if (channels__same(req->headers[i].name, name))
-            return req->headers[i].value;
-    }
-    return NULL;
 }

@@ -1,6 +1,7 @@
 /* query.h - query strings, decoded and nested as Plug.Conn.Query does: a[b]=c, l[]=x, last one
- * wins. cJSON trees, because only who asks for parameters gets any. Implements the public
- * channels_request_param() and channels_request_params(). */
+ * wins; parameters of the path win over all of them. cJSON trees, because only who asks for
+ * parameters gets any. Implements the public channels_request_param() and
+ * channels_request_params(). */
 #ifndef CHANNELS_WIRE_QUERY_H
 #define CHANNELS_WIRE_QUERY_H
 
@@ -10,6 +11,6 @@
  * than 100 brackets: if not, the request is answered 400. A % that begins no %XX stands for itself. */
 bool channels__query_valid(const char *query);
 /* What the parameter of that name comes to is no text but something nested. */
-bool channels__query_nests(const char *query, const char *name);
+bool channels__param_nests(const channels_request *req, const char *name);
 
 #endif

@@ -2,9 +2,9 @@
  *
  * Clients may add a join_ref, which is understood but never sent back as such. Anything else in
  * the object is ignored. Bytes in a binary frame are read like text. */
+#include "wire/codec.h"
 #include "wire/envelope.h"
 #include "wire/json.h"
-#include "wire/serializer.h"
 
 #define KEY_ROOM 50u /* "join_ref" with every character written as \uXXXX, in its quotes */
 
@@ -50,20 +50,19 @@ static bool complete(const channels__str *values)
     return true;
 }
 
-static int decode(channels__scratch *scratch, channels_payload frame, uint32_t max_nesting,
-                  channels__message *msg)
+static int decode(channels_codec *codec, channels_payload frame, channels_incoming *msg)
 {
     channels__str values[CHANNELS__FIELDS] = { { NULL, 0 } };
     if (frame.len == 0)
         return CHANNELS_ERR_PROTOCOL;
     const char *text = frame.data;
-    channels__json json = { text, text + frame.len, max_nesting };
+    channels__json json = { text, text + frame.len, codec->max_nesting };
     if (!split(&json, values) || !complete(values))
         return CHANNELS_ERR_PROTOCOL;
-    return channels__envelope_read(scratch, values, msg);
+    return channels__envelope_read(&codec->scratch, values, msg);
 }
 
-static void layout(channels__writer *w, const channels__outgoing *out)
+static void layout(channels__writer *w, const channels_outgoing *out)
 {
     channels__write_z(w, "{\"topic\":");
     channels__write_topic(w, out);
@@ -76,19 +75,17 @@ static void layout(channels__writer *w, const channels__outgoing *out)
     channels__write_z(w, "}");
 }
 
-static int encode(const channels__mem *mem, const channels__outgoing *out, channels_buf **buf,
+static int encode(channels_codec *codec, const channels_outgoing *out, channels_buf **buf,
                   channels_kind *kind)
 {
     if (out->payload.kind == CHANNELS_BINARY)
         return CHANNELS_ERR_INVALID;
     *kind = CHANNELS_JSON;
-    return channels__envelope_write(mem, out, layout, buf);
+    return channels__envelope_write(codec->scratch.mem, out, layout, buf);
 }
 
-const channels__serializer channels__serializer_v1 = {
+const channels_serializer channels__serializer_v1 = {
     .name = "Phoenix.Socket.V1.JSONSerializer",
-    .major = 1,
-    .minor = 0,
     .decode = decode,
     .encode = encode,
     .close_first = true,

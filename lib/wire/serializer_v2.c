@@ -7,9 +7,9 @@
  *   broadcast     2                 topic  event
  */
 #include "base/ascii.h"
+#include "wire/codec.h"
 #include "wire/envelope.h"
 #include "wire/json.h"
-#include "wire/serializer.h"
 #include "wire/utf8.h"
 
 #define FIELD_MAX 255u
@@ -30,14 +30,13 @@ static bool split(channels__json *json, channels__str values[CHANNELS__FIELDS])
     return channels__json_char(json, ']') && channels__json_end(json);
 }
 
-static int decode_text(channels__scratch *scratch, channels__str text, uint32_t max_nesting,
-                       channels__message *msg)
+static int decode_text(channels_codec *codec, channels__str text, channels_incoming *msg)
 {
     channels__str values[CHANNELS__FIELDS];
-    channels__json json = { text.p, text.p + text.n, max_nesting };
+    channels__json json = { text.p, text.p + text.n, codec->max_nesting };
     if (!split(&json, values))
         return CHANNELS_ERR_PROTOCOL;
-    return channels__envelope_read(scratch, values, msg);
+    return channels__envelope_read(&codec->scratch, values, msg);
 }
 
 /* The four fields and, in the last place, the data. */
@@ -68,7 +67,7 @@ static size_t room_for_binary(const channels__str *values)
 
 /* An empty join_ref is taken for null; Phoenix takes it for "", which no join ever has, and drops
  * the message. An empty ref stays "". */
-static int decode_binary(channels__scratch *scratch, channels__str frame, channels__message *msg)
+static int decode_binary(channels__scratch *scratch, channels__str frame, channels_incoming *msg)
 {
     channels__str values[CHANNELS__FIELDS];
     if (!split_binary(frame, values))
@@ -79,25 +78,24 @@ static int decode_binary(channels__scratch *scratch, channels__str frame, channe
     msg->join_ref =
         join_ref.n > 0 ? channels__envelope_quote(scratch, join_ref) : channels__str_none();
     msg->ref = channels__envelope_quote(scratch, values[CHANNELS__REF]);
-    msg->topic_json = channels__envelope_quote(scratch, values[CHANNELS__TOPIC]);
+    msg->raw_topic = channels__envelope_quote(scratch, values[CHANNELS__TOPIC]);
     msg->topic = channels__envelope_name(scratch, values[CHANNELS__TOPIC]);
     msg->event = channels__envelope_name(scratch, values[CHANNELS__EVENT]);
     msg->payload = channels_binary(data.p, data.n);
     return CHANNELS_OK;
 }
 
-static int decode(channels__scratch *scratch, channels_payload frame, uint32_t max_nesting,
-                  channels__message *msg)
+static int decode(channels_codec *codec, channels_payload frame, channels_incoming *msg)
 {
     channels__str bytes = channels__str_n(frame.data, frame.len);
     if (frame.len == 0)
         return CHANNELS_ERR_PROTOCOL;
     if (frame.kind == CHANNELS_BINARY)
-        return decode_binary(scratch, bytes, msg);
-    return decode_text(scratch, bytes, max_nesting, msg);
+        return decode_binary(&codec->scratch, bytes, msg);
+    return decode_text(codec, bytes, msg);
 }
 
-static void layout(channels__writer *w, const channels__outgoing *out)
+static void layout(channels__writer *w, const channels_outgoing *out)
 {
     channels__write_z(w, "[");
     channels__write_ref(w, out->join_ref);
@@ -125,15 +123,15 @@ static channels__str ref_text(channels__str ref, char room[REF_ROOM])
 }
 
 /* Those of this form, in their order; how many. */
-static int fields_of(const channels__outgoing *out, char rooms[2][REF_ROOM], channels__str *fields)
+static int fields_of(const channels_outgoing *out, char rooms[2][REF_ROOM], channels__str *fields)
 {
     int n = 0;
-    if (out->form != CHANNELS__BROADCAST)
+    if (out->form != CHANNELS_BROADCAST)
         fields[n++] = ref_text(out->join_ref, rooms[0]);
-    if (out->form == CHANNELS__REPLY)
+    if (out->form == CHANNELS_REPLY)
         fields[n++] = ref_text(out->ref, rooms[1]);
     fields[n++] = out->topic;
-    fields[n++] = out->form == CHANNELS__REPLY ? out->status : out->event;
+    fields[n++] = out->form == CHANNELS_REPLY ? out->status : out->event;
     return n;
 }
 
@@ -159,12 +157,11 @@ static char *put_fields(char *dst, const channels__str *fields, int n)
     return dst;
 }
 
-static int encode_binary(const channels__mem *mem, const channels__outgoing *out,
-                         channels_buf **buf)
+static int encode_binary(const channels__mem *mem, const channels_outgoing *out, channels_buf **buf)
 {
-    static const char kinds[] = { [CHANNELS__PUSH] = 0,
-                                  [CHANNELS__REPLY] = 1,
-                                  [CHANNELS__BROADCAST] = 2 };
+    static const char kinds[] = {
+        [CHANNELS_PUSH] = 0, [CHANNELS_REPLY] = 1, [CHANNELS_BROADCAST] = 2
+    };
     char rooms[2][REF_ROOM];
     channels__str fields[4];
     size_t len;
@@ -182,19 +179,17 @@ static int encode_binary(const channels__mem *mem, const channels__outgoing *out
     return CHANNELS_OK;
 }
 
-static int encode(const channels__mem *mem, const channels__outgoing *out, channels_buf **buf,
+static int encode(channels_codec *codec, const channels_outgoing *out, channels_buf **buf,
                   channels_kind *kind)
 {
     *kind = out->payload.kind;
     if (out->payload.kind == CHANNELS_BINARY)
-        return encode_binary(mem, out, buf);
-    return channels__envelope_write(mem, out, layout, buf);
+        return encode_binary(codec->scratch.mem, out, buf);
+    return channels__envelope_write(codec->scratch.mem, out, layout, buf);
 }
 
-const channels__serializer channels__serializer_v2 = {
+const channels_serializer channels__serializer_v2 = {
     .name = "Phoenix.Socket.V2.JSONSerializer",
-    .major = 2,
-    .minor = 0,
     .decode = decode,
     .encode = encode,
 };

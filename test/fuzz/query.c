@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (const cJSON *p = params != NULL ? params->child : NULL; p != NULL; p = p->next) {
         char text[16];
         FUZZ_CHECK(channels__utf8_valid(p->string, strlen(p->string)));
-        FUZZ_CHECK(cJSON_IsString(p) == !channels__query_nests(query, p->string));
+        FUZZ_CHECK(cJSON_IsString(p) == !channels__param_nests(&req, p->string));
         if (cJSON_IsString(p))
             FUZZ_CHECK(channels_request_param(&req, p->string, text, sizeof text) ==
                        (int)strlen(p->valuestring));

@@ -4,28 +4,28 @@
 #include <string.h>
 
 #include "unit/faulty.h"
+#include "wire/codec.h"
 #include "wire/json.h"
-#include "wire/serializer.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* A frame decoded, with all that its slices point into. */
 struct decoded {
     faulty memory;
-    channels__scratch scratch;
+    channels_codec codec;
     char *frame;
     int result;
-    channels__message msg;
+    channels_incoming msg;
 };
 
 static void open_decoded(struct decoded *d)
 {
     memset(d, 0, sizeof *d);
     faulty_init(&d->memory);
-    channels__scratch_init(&d->scratch, &d->memory.mem);
+    channels__codec_init(&d->codec, &d->memory.mem);
 }
 
-static int decode(struct decoded *d, const channels__serializer *s, channels_kind kind,
+static int decode(struct decoded *d, const channels_serializer *s, channels_kind kind,
                   const void *bytes, size_t n, uint32_t max_nesting)
 {
     channels_payload frame = { kind, NULL, n };
@@ -34,14 +34,14 @@ static int decode(struct decoded *d, const channels__serializer *s, channels_kin
     if (n > 0)
         memcpy(d->frame, bytes, n);
     frame.data = d->frame;
-    d->result = s->decode(&d->scratch, frame, max_nesting, &d->msg);
+    d->result = channels__codec_decode(&d->codec, s, frame, max_nesting, &d->msg);
     return d->result;
 }
 
 static void close_decoded(struct decoded *d)
 {
     free(d->frame);
-    channels__scratch_deinit(&d->scratch);
+    channels__codec_deinit(&d->codec);
     assert_int_equal(d->memory.memory.blocks, 0);
 }
 
@@ -66,7 +66,7 @@ static void assert_name(channels__str s, const char *want)
 }
 
 struct expected {
-    const char *join_ref, *ref, *topic_json, *topic, *event, *payload;
+    const char *join_ref, *ref, *raw_topic, *topic, *event, *payload;
 };
 
 static void assert_message(const struct decoded *d, const struct expected *want)
@@ -74,13 +74,13 @@ static void assert_message(const struct decoded *d, const struct expected *want)
     assert_int_equal(d->result, CHANNELS_OK);
     assert_str(d->msg.join_ref, want->join_ref);
     assert_str(d->msg.ref, want->ref);
-    assert_str(d->msg.topic_json, want->topic_json);
+    assert_str(d->msg.raw_topic, want->raw_topic);
     assert_name(d->msg.topic, want->topic);
     assert_name(d->msg.event, want->event);
     assert_str(channels__str_n(d->msg.payload.data, d->msg.payload.len), want->payload);
 }
 
-static void assert_decodes(const channels__serializer *s, channels_kind kind, const char *text,
+static void assert_decodes(const channels_serializer *s, channels_kind kind, const char *text,
                            struct expected want)
 {
     struct decoded d;
@@ -102,7 +102,7 @@ static void v1_text(const char *text, struct expected want)
     assert_decodes(&channels__serializer_v1, CHANNELS_BINARY, text, want);
 }
 
-static void refuses(const channels__serializer *s, channels_kind kind, const void *bytes, size_t n)
+static void refuses(const channels_serializer *s, channels_kind kind, const void *bytes, size_t n)
 {
     struct decoded d;
     open_decoded(&d);
@@ -188,7 +188,7 @@ static void v2_text_cut_short_is_refused(void **state)
         refuses(&channels__serializer_v2, CHANNELS_JSON, text, n);
 }
 
-static int decode_nested(uint32_t depth, uint32_t max_nesting, const channels__serializer *s)
+static int decode_nested(uint32_t depth, uint32_t max_nesting, const channels_serializer *s)
 {
     struct decoded d;
     char text[128] = "[null,null,\"t\",\"e\",";
@@ -294,7 +294,7 @@ static void the_longest_binary_fields(void **state)
                      CHANNELS_OK);
     assert_int_equal(d.msg.join_ref.n, 6 * 255 + 2);
     assert_int_equal(d.msg.ref.n, 6 * 255 + 2);
-    assert_int_equal(d.msg.topic_json.n, 6 * 255 + 2);
+    assert_int_equal(d.msg.raw_topic.n, 6 * 255 + 2);
     assert_int_equal(strlen(d.msg.topic.p), 255);
     assert_int_equal(strlen(d.msg.event.p), 255);
     assert_int_equal(d.msg.payload.len, 1);
@@ -391,10 +391,10 @@ static void v1_refuses_other_shapes(void **state)
 
 /* --- Encoding ----------------------------------------------------------------------------- */
 
-static channels__outgoing push(const char *join_ref, const char *ref, const char *event,
-                               channels_payload payload)
+static channels_outgoing push(const char *join_ref, const char *ref, const char *event,
+                              channels_payload payload)
 {
-    channels__outgoing out = { .form = CHANNELS__PUSH, .payload = payload };
+    channels_outgoing out = { .form = CHANNELS_PUSH, .payload = payload };
     out.join_ref = channels__str_z(join_ref);
     out.ref = channels__str_z(ref);
     out.topic = channels__str_z("room:a");
@@ -402,31 +402,33 @@ static channels__outgoing push(const char *join_ref, const char *ref, const char
     return out;
 }
 
-static channels__outgoing reply(const char *join_ref, const char *ref, const char *status,
-                                channels_payload payload)
+static channels_outgoing reply(const char *join_ref, const char *ref, const char *status,
+                               channels_payload payload)
 {
-    channels__outgoing out = push(join_ref, ref, NULL, payload);
-    out.form = CHANNELS__REPLY;
+    channels_outgoing out = push(join_ref, ref, NULL, payload);
+    out.form = CHANNELS_REPLY;
     out.status = channels__str_z(status);
     return out;
 }
 
-static channels__outgoing broadcast(const char *event, channels_payload payload)
+static channels_outgoing broadcast(const char *event, channels_payload payload)
 {
-    channels__outgoing out = push(NULL, NULL, event, payload);
-    out.form = CHANNELS__BROADCAST;
+    channels_outgoing out = push(NULL, NULL, event, payload);
+    out.form = CHANNELS_BROADCAST;
     return out;
 }
 
-static void assert_encodes(const channels__serializer *s, channels__outgoing out,
-                           channels_kind kind, const char *bytes, size_t n)
+static void assert_encodes(const channels_serializer *s, channels_outgoing out, channels_kind kind,
+                           const char *bytes, size_t n)
 {
     faulty f;
     channels_buf *buf = NULL;
+    channels_codec c;
     channels_kind got = CHANNELS_JSON;
     size_t len = 0;
     faulty_init(&f);
-    assert_int_equal(s->encode(&f.mem, &out, &buf, &got), CHANNELS_OK);
+    channels__codec_init(&c, &f.mem);
+    assert_int_equal(channels__codec_encode(&c, s, &out, &buf, &got), CHANNELS_OK);
     assert_int_equal(got, kind);
     const char *data = channels_buf_data(buf, &len);
     if (len != n || memcmp(data, bytes, n) != 0)
@@ -436,13 +438,13 @@ static void assert_encodes(const channels__serializer *s, channels__outgoing out
     assert_int_equal(f.memory.blocks, 0);
 }
 
-static void v2_encodes(channels__outgoing out, const char *text)
+static void v2_encodes(channels_outgoing out, const char *text)
 {
     assert_encodes(&channels__serializer_v2, out, CHANNELS_JSON, text, strlen(text));
     assert_true(channels__json_check(channels__str_z(text), 1000, false));
 }
 
-static void v1_encodes(channels__outgoing out, const char *text)
+static void v1_encodes(channels_outgoing out, const char *text)
 {
     assert_encodes(&channels__serializer_v1, out, CHANNELS_JSON, text, strlen(text));
     assert_true(channels__json_check(channels__str_z(text), 1000, true));
@@ -450,7 +452,7 @@ static void v1_encodes(channels__outgoing out, const char *text)
 
 static void v2_writes_text(void **state)
 {
-    channels__outgoing odd = reply(NULL, "\"42\"", "error", channels_empty());
+    channels_outgoing odd = reply(NULL, "\"42\"", "error", channels_empty());
     (void)state;
     v2_encodes(push("\"1\"", NULL, "pre", channels_json("{\"z\":1}")),
                "[\"1\",null,\"room:a\",\"pre\",{\"z\":1}]");
@@ -463,7 +465,7 @@ static void v2_writes_text(void **state)
     v2_encodes(reply("{\"a\":1}", NULL, "we\"ird\n", channels_json("\"str\"")),
                "[{\"a\":1},null,\"room:a\",\"phx_reply\","
                "{\"status\":\"we\\\"ird\\n\",\"response\":\"str\"}]");
-    odd.topic_json = channels__str_z("5");
+    odd.raw_topic = channels__str_z("5");
     v2_encodes(odd, "[null,\"42\",5,\"phx_reply\",{\"status\":\"error\",\"response\":{}}]");
     odd = broadcast("e\t\xC5\xBC", channels_empty());
     odd.topic = channels__str_n("t\0\"", 3);
@@ -473,7 +475,7 @@ static void v2_writes_text(void **state)
 static void v2_writes_binary(void **state)
 {
     channels_payload data = channels_binary("\x80\0\xFF", 3), none = channels_binary(NULL, 0);
-    const channels__serializer *v2 = &channels__serializer_v2;
+    const channels_serializer *v2 = &channels__serializer_v2;
     (void)state;
     assert_encodes(v2, push("\"1\"", NULL, "binpush", channels_binary("\1\2", 2)), CHANNELS_BINARY,
                    BINARY("\0\1\6\7"
@@ -509,13 +511,15 @@ static void v2_writes_binary(void **state)
                           "ok"));
 }
 
-static void refuses_to_encode(const channels__serializer *s, channels__outgoing out)
+static void refuses_to_encode(const channels_serializer *s, channels_outgoing out)
 {
     faulty f;
     channels_buf *buf = NULL;
+    channels_codec c;
     channels_kind kind;
     faulty_init(&f);
-    assert_int_equal(s->encode(&f.mem, &out, &buf, &kind), CHANNELS_ERR_INVALID);
+    channels__codec_init(&c, &f.mem);
+    assert_int_equal(channels__codec_encode(&c, s, &out, &buf, &kind), CHANNELS_ERR_INVALID);
     assert_null(buf);
     assert_int_equal(f.memory.calls, 0);
 }
@@ -524,20 +528,20 @@ static void what_a_binary_frame_cannot_hold(void **state)
 {
     static const char *const refs[] = { "true", "false", "null", "{}", "[1]" };
     channels_payload data = channels_binary("x", 1);
-    const channels__serializer *v2 = &channels__serializer_v2;
+    const channels_serializer *v2 = &channels__serializer_v2;
     (void)state;
     for (size_t i = 0; i < COUNT(refs); i++) {
         refuses_to_encode(v2, push(refs[i], NULL, "e", data));
         refuses_to_encode(v2, reply(refs[i], NULL, "ok", data));
         refuses_to_encode(v2, reply(NULL, refs[i], "ok", data));
     }
-    channels__outgoing out = broadcast("e", data);
+    channels_outgoing out = broadcast("e", data);
     out.topic = channels__str_z(NULL);
     refuses_to_encode(v2, out);
 }
 
 /* A field of `n` bytes in each place: 255 is the most. Each byte of a ref may be an escape. */
-static void fields_of(size_t n, channels__outgoing outs[6], char *text, char *json, char *escaped)
+static void fields_of(size_t n, channels_outgoing outs[6], char *text, char *json, char *escaped)
 {
     channels_payload data = channels_binary("x", 1);
     memset(text, 'x', n);
@@ -561,15 +565,18 @@ static void fields_of(size_t n, channels__outgoing outs[6], char *text, char *js
 static void binary_fields_have_at_most_255_bytes(void **state)
 {
     char text[300], json[310], escaped[6 * 300];
-    channels__outgoing outs[6];
+    channels_outgoing outs[6];
     faulty f;
     (void)state;
     fields_of(255, outs, text, json, escaped);
     for (size_t i = 0; i < COUNT(outs); i++) {
         channels_buf *buf;
+        channels_codec c;
         channels_kind kind;
         faulty_init(&f);
-        assert_int_equal(channels__serializer_v2.encode(&f.mem, &outs[i], &buf, &kind),
+        channels__codec_init(&c, &f.mem);
+        assert_int_equal(channels__codec_encode(&c, &channels__serializer_v2, &outs[i], &buf,
+                                                &kind),
                          CHANNELS_OK);
         channels_buf_unref(buf);
         assert_int_equal(f.memory.blocks, 0);
@@ -583,7 +590,7 @@ static void binary_fields_have_at_most_255_bytes(void **state)
 
 static void v1_writes_objects(void **state)
 {
-    channels__outgoing odd = reply(NULL, "\"42\"", "error", channels_json("[1]"));
+    channels_outgoing odd = reply(NULL, "\"42\"", "error", channels_json("[1]"));
     (void)state;
     v1_encodes(push("\"1\"", NULL, "pre", channels_json("{\"z\":1}")),
                "{\"topic\":\"room:a\",\"event\":\"pre\",\"payload\":{\"z\":1},\"ref\":null}");
@@ -591,7 +598,7 @@ static void v1_writes_objects(void **state)
                "{\"topic\":\"room:a\",\"event\":\"phx_close\",\"payload\":{},\"ref\":\"1\"}");
     v1_encodes(broadcast("shout", channels_empty()),
                "{\"topic\":\"room:a\",\"event\":\"shout\",\"payload\":{},\"ref\":null}");
-    odd.topic_json = channels__str_z("[\"t\"]");
+    odd.raw_topic = channels__str_z("[\"t\"]");
     v1_encodes(odd, "{\"topic\":[\"t\"],\"event\":\"phx_reply\","
                     "\"payload\":{\"status\":\"error\",\"response\":[1]},\"ref\":\"42\"}");
 }
@@ -626,13 +633,16 @@ static void vsn_chooses_the_format(void **state)
         "2.4294967296.0", "20.0.0", "2.0.0x", ".0.0", "a.b.c", "latest",
     };
     (void)state;
-    assert_ptr_equal(channels__serializer_for(NULL), &channels__serializer_v1);
+    assert_ptr_equal(channels__serializer_for(channels__default_serializers, NULL),
+                     &channels__serializer_v1);
     for (size_t i = 0; i < COUNT(first); i++)
-        assert_ptr_equal(channels__serializer_for(first[i]), &channels__serializer_v1);
+        assert_ptr_equal(channels__serializer_for(channels__default_serializers, first[i]),
+                         &channels__serializer_v1);
     for (size_t i = 0; i < COUNT(second); i++)
-        assert_ptr_equal(channels__serializer_for(second[i]), &channels__serializer_v2);
+        assert_ptr_equal(channels__serializer_for(channels__default_serializers, second[i]),
+                         &channels__serializer_v2);
     for (size_t i = 0; i < COUNT(none); i++) {
-        if (channels__serializer_for(none[i]) != NULL)
+        if (channels__serializer_for(channels__default_serializers, none[i]) != NULL)
             fail_msg("served: %s", none[i]);
     }
 }
@@ -674,35 +684,36 @@ static bool decode_all(faulty *f)
 {
     static const char text[] = "[\"\\n\",\"2\",\"room:a\",\"echo\",{}]";
     static const char object[] = "{\"topic\":\"t\",\"event\":\"e\",\"payload\":{},\"ref\":\"1\"}";
-    channels__scratch s[3];
-    channels__message msg;
+    channels_codec c[3];
+    channels_incoming msg;
     bool ok = true;
     for (int i = 0; i < 3; i++)
-        channels__scratch_init(&s[i], &f->mem);
+        channels__codec_init(&c[i], &f->mem);
     int results[] = {
-        channels__serializer_v2.decode(&s[0], channels_json(text), 10, &msg),
-        channels__serializer_v2.decode(&s[1], channels_binary("\0\0\0\1\1te", 7), 10, &msg),
-        channels__serializer_v1.decode(&s[2], channels_json(object), 10, &msg),
+        channels__serializer_v2.decode(&c[0], channels_json(text), &msg),
+        channels__serializer_v2.decode(&c[1], channels_binary("\0\0\0\1\1te", 7), &msg),
+        channels__serializer_v1.decode(&c[2], channels_json(object), &msg),
     };
     for (int i = 0; i < 3; i++) {
         assert_true(results[i] == CHANNELS_OK || results[i] == CHANNELS_ERR_NOMEM);
         ok = ok && results[i] == CHANNELS_OK;
-        channels__scratch_deinit(&s[i]);
+        channels__codec_deinit(&c[i]);
     }
     return ok;
 }
 
 static bool encode_all(faulty *f)
 {
-    channels__outgoing outs[] = { push("\"1\"", NULL, "e", channels_empty()),
-                                  reply("\"1\"", "2", "ok", channels_binary("x", 1)) };
+    channels_outgoing outs[] = { push("\"1\"", NULL, "e", channels_empty()),
+                                 reply("\"1\"", "2", "ok", channels_binary("x", 1)) };
+    channels_codec c;
     bool ok = true;
+    channels__codec_init(&c, &f->mem);
     for (size_t i = 0; i < 3; i++) {
         channels_buf *buf = NULL;
         channels_kind kind;
-        const channels__serializer *s =
-            i == 2 ? &channels__serializer_v1 : &channels__serializer_v2;
-        int result = s->encode(&f->mem, &outs[i % 2], &buf, &kind);
+        const channels_serializer *s = i == 2 ? &channels__serializer_v1 : &channels__serializer_v2;
+        int result = channels__codec_encode(&c, s, &outs[i % 2], &buf, &kind);
         assert_int_equal(result, buf != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM);
         ok = ok && result == CHANNELS_OK;
         channels_buf_unref(buf);
