@@ -41,8 +41,8 @@ typedef struct channels_outgoing {
     channels_slice join_ref, ref; /* as decode() gave them; a broadcast has neither */
     channels_slice raw_topic; /* if present, to be sent instead of `topic`, which may be absent */
     channels_slice topic;
-    channels_slice event;     /* of a push or broadcast; a reply's is "phx_reply" */
-    channels_slice status;    /* of a reply: "ok", "error" */
+    channels_slice event;     /* of a push or broadcast; absent in a reply, which is "phx_reply" */
+    channels_slice status;    /* of a reply: "ok", "error"; else absent */
     channels_payload payload; /* of a reply: the response */
 } channels_outgoing;
 

@@ -81,7 +81,7 @@ EXPORTED void free(void *p)
 
 typedef struct play {
     sim_host host;
-    sim_wire a, b, c, d;
+    sim_wire a, b, c, d, e; /* e comes to the mount without channels */
     int admitted, terminated, connected, disconnected, drops, infos;
     channels_ref waiting[8];
     unsigned nwaiting;
@@ -244,6 +244,18 @@ static const channels_socket_handler handler = { .routes = routes,
                                                  .connect = on_connect,
                                                  .disconnect = on_disconnect };
 
+static int on_frame(channels_socket *s, channels_payload frame, void *user)
+{
+    channels_ref self;
+    (void)user;
+    channels_socket_self(s, &self);
+    return channels_socket_push(s, frame);
+}
+
+static const channels_socket_handler frames = { .connect = on_connect,
+                                                .disconnect = on_disconnect,
+                                                .handle_frame = on_frame };
+
 /* Requests for no mount are answered later. */
 static int on_request(void *user, channels_ref to, const channels_request *req)
 {
@@ -267,11 +279,11 @@ static const channels_pubsub_adapter adapter = { .name = "none",
 
 static void carry(play *p)
 {
-    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d };
-    for (int i = 0; i < 4; i++)
+    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d, &p->e };
+    for (int i = 0; i < 5; i++)
         sim_wire_move_all(wires[i]);
     sim_wait(&p->host, 1);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         sim_wire_move_all(wires[i]);
         for (sim_message *m; (m = sim_wire_hear(wires[i])) != NULL;)
             free(m);
@@ -302,14 +314,20 @@ static void settle_waiting(play *p)
 
 static void open_all(play *p)
 {
+    static const char with_token[] =
+        "GET /raw/x/websocket?a=1 HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n"
+        "upgrade: websocket\r\nsec-websocket-version: 13\r\n"
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "sec-websocket-protocol: phoenix, base64url.bearer.phx.MTIzNA\r\n\r\n";
     static const char plain[] = "GET /page HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
-    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d };
-    for (int i = 0; i < 4; i++)
+    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d, &p->e };
+    for (int i = 0; i < 5; i++)
         sim_wire_open(wires[i], &p->host);
     sim_wire_upgrade(&p->a, "/socket/websocket?vsn=2.0.0&name=a%20b");
     sim_wire_upgrade(&p->b, "/socket/websocket");
     sim_wire_upgrade(&p->c, "/socket/websocket?vsn=2.0.0&later=1");
     sim_wire_text(&p->c, "[null,'1','phoenix','heartbeat',{}]");
+    sim_wire_raw(&p->e, with_token, sizeof with_token - 1);
     sim_wire_raw(&p->d, plain, sizeof plain - 1);
     sim_wire_raw(&p->d, plain, sizeof plain - 1);
     sim_wire_move(&p->d, 20, 1);
@@ -350,6 +368,8 @@ static void talk(play *p)
     sim_wire_frame(&p->a, 0x82, "\0\0\1\6\5" "2room:ashout\t", 18);
     sim_wire_frame(&p->a, 0x01, "[null,\"9\",\"room:a\",", 19);
     sim_wire_frame(&p->a, 0x89, "ping", 4);
+    sim_wire_frame(&p->e, 0x81, "text", 4);
+    sim_wire_frame(&p->e, 0x82, "\xff", 1);
     memset(piece, ' ', sizeof piece);
     for (int i = 0; i < 60; i++)
         sim_wire_frame(&p->a, 0x00, piece, sizeof piece);
@@ -419,8 +439,8 @@ static void live_on(play *p)
 
 static void cut_all(play *p)
 {
-    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d };
-    for (int i = 0; i < 4; i++)
+    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d, &p->e };
+    for (int i = 0; i < 5; i++)
         sim_wire_cut(wires[i]);
 }
 
@@ -428,7 +448,7 @@ static const char *verdict(const play *p, bool all_there, size_t lost)
 {
     if (p->wrong != NULL)
         return p->wrong;
-    if (all_there && (p->connected < 4 || p->admitted < 23 || p->infos < 20))
+    if (all_there && (p->connected < 5 || p->admitted < 23 || p->infos < 20))
         return "not all has happened that should";
     if (lost != 0)
         return "memory is lost";
@@ -443,6 +463,7 @@ static const char *verdict(const play *p, bool all_there, size_t lost)
 static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t *calls)
 {
     static const channels_config config = { .pubsub = &adapter, .request = on_request };
+    static const channels_mount_options options = { .auth_token = true, .all_headers = true };
     play *p = sim_alloc(sizeof *p);
     memset(p, 0, sizeof *p);
     sim_memory *memory = failing != NULL ? failing : &p->host.memory;
@@ -453,6 +474,8 @@ static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t
     int err = sim_start_with(&p->host, &config);
     if (err == CHANNELS_OK) {
         err = channels_mount(p->host.ep, "/socket", &handler, NULL, p);
+        if (err == CHANNELS_OK)
+            err = channels_mount(p->host.ep, "/raw/:name", &frames, &options, p);
         if (err == CHANNELS_OK)
             live(p);
     }
@@ -469,6 +492,7 @@ static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t
     sim_wire_deinit(&p->b);
     sim_wire_deinit(&p->c);
     sim_wire_deinit(&p->d);
+    sim_wire_deinit(&p->e);
     free(p);
     return wrong;
 }

@@ -325,6 +325,8 @@ static void bad_mounts(void **state)
         { "socket", { { .pattern = "a", .handler = &room } }, "path" },
         { "/a?b", { { .pattern = "a", .handler = &room } }, "path" },
         { "/a*", { { .pattern = "a", .handler = &room } }, "path" },
+        { "/a/:", { { .pattern = "a", .handler = &room } }, "path" },
+        { "/:a/:a", { { .pattern = "a", .handler = &room } }, "twice" },
         { "/a", { { .pattern = "", .handler = &room } }, "it is empty" },
         { "/a",
           { { .pattern = "a", .handler = &room }, { .pattern = "r*m", .handler = &room } },
@@ -357,7 +359,9 @@ static void mounts_without_memory(void **state)
     static const char *const origins[] = { "https://a.example", "//b.example", "//c.example",
                                            NULL };
     static const channels_mount_options options = { .check_origin = CHANNELS_ORIGIN_LIST,
-                                                    .origins = origins };
+                                                    .origins = origins,
+                                                    .auth_token = true,
+                                                    .websocket.subprotocols = origins };
     core_case *t = *state;
     size_t blocks = t->host.memory.blocks;
     int err = CHANNELS_ERR_NOMEM;
@@ -372,9 +376,16 @@ static void mounts_without_memory(void **state)
     assert_int_equal(err, CHANNELS_OK);
 }
 
+static bool ask_nobody(const char *origin, void *user)
+{
+    (void)origin, (void)user;
+    return false;
+}
+
 static void bad_options(void **state)
 {
     static const char *const nameless[] = { "http://", NULL };
+    static const char *const odd[] = { "mqtt", "a b", NULL };
     static const struct {
         channels_mount_options options;
         const char *words;
@@ -382,17 +393,59 @@ static void bad_options(void **state)
         { { .max_nesting = 1001 }, "max_nesting" },
         { { .max_topic = 65536 }, "max_topic" },
         { { .check_origin = (channels_origin)9 }, "check_origin" },
-        { { .websocket = { .path = "ws" } }, "path" },
+        { { .check_origin = (channels_origin)-1 }, "check_origin" },
+        { { .check_origin = CHANNELS_ORIGIN_ASK }, "ask_origin" },
+        { { .ask_origin = ask_nobody }, "ask_origin" },
+        { { .websocket = { .path = "ws" } }, "path for WebSocket" },
+        { { .websocket = { .path = "/:1" } }, "path for WebSocket" },
+        { { .websocket = { .path = "/:a" } }, "twice" },
+        { { .longpoll = { .path = "/lp?" } }, "path for long polling" },
+        { { .websocket = { .subprotocols = odd } }, "a b" },
         { { .check_origin = CHANNELS_ORIGIN_LIST }, "list of origins" },
         { { .check_origin = CHANNELS_ORIGIN_LIST, .origins = nameless }, "names no host" },
     };
     core_case *t = *state;
+    size_t blocks = t->host.memory.blocks;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_int_equal(channels_mount(t->host.ep, "/a", &probe_handler, &bad[i].options,
+        assert_int_equal(channels_mount(t->host.ep, "/:a", &probe_handler, &bad[i].options,
                                         &t->probe),
                          CHANNELS_ERR_INVALID);
         logged(t, bad[i].words);
+        assert_int_equal(t->host.memory.blocks, blocks);
     }
+}
+
+static int no_frame(channels_socket *s, channels_payload frame, void *user)
+{
+    (void)s, (void)frame, (void)user;
+    return CHANNELS_OK;
+}
+
+static void either_channels_or_frames(void **state)
+{
+    static const channels_handler room = { .join = join_ok };
+    static const channels_route routes[] = { { .pattern = "a", .handler = &room }, { 0 } };
+    static const channels_socket_handler both = { .routes = routes, .handle_frame = no_frame };
+    core_case *t = *state;
+    assert_int_equal(channels_mount(t->host.ep, "/a", &both, NULL, NULL), CHANNELS_ERR_INVALID);
+    logged(t, "either channels or frames");
+}
+
+/* Each could be the last; one more cannot be numbered. */
+static void subprotocols_are_counted(void **state)
+{
+    static const char *many[UINT16_MAX + 1];
+    channels_mount_options options = { .websocket.subprotocols = many };
+    core_case *t = *state;
+    for (size_t i = 0; i < UINT16_MAX; i++)
+        many[i] = "x";
+    assert_int_equal(channels_mount(t->host.ep, "/a", &probe_handler, &options, &t->probe),
+                     CHANNELS_ERR_INVALID);
+    logged(t, "one too many");
+    many[UINT16_MAX - 1] = NULL;
+    options.auth_token = true; /* and "phoenix" */
+    assert_int_equal(channels_mount(t->host.ep, "/a", &probe_handler, &options, &t->probe),
+                     CHANNELS_OK);
 }
 
 /* Each mount is its own: handler, user, options. Those with nothing to join are fine. */
@@ -453,6 +506,8 @@ int main(void)
         CORE_TEST(bad_mounts),
         CORE_TEST(mounts_without_memory),
         CORE_TEST(bad_options),
+        CORE_TEST(either_channels_or_frames),
+        CORE_TEST(subprotocols_are_counted),
         CORE_TEST(several_mounts),
         CORE_TEST(log_lines),
         CORE_TEST(errors_have_words),

@@ -76,6 +76,8 @@ static void socket_calls(thread_case *c)
     MISUSED(channels_socket_set_id, c->s, "id");
     MISUSED(channels_refuse, c->s, &no);
     MISUSED(channels_socket_close, c->s, 4000);
+    MISUSED(channels_socket_push, c->s, channels_text("x"));
+    MISUSED(channels_socket_self, c->s, &ref);
     MISUSED(channels_connect_later, c->s, &ref);
     MISUSED(channels_socket_receive, c->s, channels_json("[]"));
     IGNORED(channels_socket_closed, c->s);
