@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { Socket } = require('phoenix');
 const WebSocket = require('ws');
-const { FIXTURE, answer, inbox, received, serve, tell } = require('./helpers.js');
+const { FIXTURE, REALTIME, answer, inbox, received, serve, tell } = require('./helpers.js');
 
 const LIMIT = { timeout: 10000 };
 const SOON = () => 20;
@@ -127,4 +127,30 @@ test('phoenix.js finds a restarted server and sends what waited once', LIMIT, as
     await serve(t, FIXTURE, server.port);
     assert.deepEqual(await Promise.all(answers), [1, 2, 3].map((count) => ({ ok: { count } })));
     assert.deepEqual(await answer(channel.push('count', {})), { ok: { count: 4 } });
+});
+
+// The token travels among the subprotocols; the server answers "phoenix", or ws drops the connection.
+test('phoenix.js brings a token', LIMIT, async (t) => {
+    const server = await serve(t, REALTIME);
+    const enter = (authToken) => {
+        const socket = new Socket(`ws://127.0.0.1:${server.port}/auth`, {
+            transport: WebSocket, authToken, reconnectAfterMs: SOON,
+        });
+        server.closing.push(() => socket.disconnect());
+        return socket;
+    };
+    for (const token of ['let me in', 'let me in>>>', 'let me in!']) {
+        const socket = enter(token);
+        socket.connect();
+        assert.deepEqual(await answer(socket.channel('auth', {}).join()),
+            { ok: { token, subprotocol: 'phoenix' } });
+    }
+    for (const token of ['let nobody in', undefined]) {
+        const [socket, failed] = [enter(token), inbox()];
+        socket.onError(failed.add);
+        socket.connect();
+        await failed.next();
+        assert.equal(socket.isConnected(), false);
+        socket.disconnect();
+    }
 });
