@@ -89,21 +89,27 @@ static channels__handshake_result absent(const char *name, char text[CHANNELS__H
     return CHANNELS__HANDSHAKE_FAULT;
 }
 
-/* 16 bytes in base64, once (RFC 6455, 4.2.1). */
-static bool key_valid(const channels_request *req)
+/* The value of a header that must not be there twice (RFC 6455, 11.3), or NULL. */
+static const char *sole_value(const channels_request *req, const char *name)
+{
+    size_t at = 0;
+    const char *value = next_value(req, name, &at);
+    return value != NULL && next_value(req, name, &at) == NULL ? value : NULL;
+}
+
+/* 16 bytes in base64 (RFC 6455, 4.2.1). */
+static bool key_valid(const char *key)
 {
     static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t at = 0;
-    const char *key = next_value(req, "sec-websocket-key", &at);
-    return strlen(key) == 24 && strspn(key, base64) == 22 && strcmp(key + 22, "==") == 0 &&
-           next_value(req, "sec-websocket-key", &at) == NULL;
+    return key != NULL && strlen(key) == 24 && strspn(key, base64) == 22 &&
+           strcmp(key + 22, "==") == 0;
 }
 
 channels__handshake_result channels__handshake(const channels_request *req, bool is_1_1,
                                                char text[CHANNELS__HANDSHAKE_TEXT])
 {
-    const char *key = channels_request_header(req, "sec-websocket-key");
-    const char *version = channels_request_header(req, "sec-websocket-version");
+    const char *key = sole_value(req, "sec-websocket-key");
+    const char *version = sole_value(req, "sec-websocket-version");
     if (!is_1_1) {
         snprintf(text, CHANNELS__HANDSHAKE_TEXT, "HTTP version HTTP/1.0 unsupported");
         return CHANNELS__HANDSHAKE_FAULT;
@@ -114,9 +120,9 @@ channels__handshake_result channels__handshake(const channels_request *req, bool
         return fault(req, "connection", "contain", "upgrade", text);
     if (!channels__header_lists(req, "upgrade", "websocket"))
         return fault(req, "upgrade", "contain", "websocket", text);
-    if (key == NULL)
+    if (channels_request_header(req, "sec-websocket-key") == NULL)
         return absent("sec-websocket-key", text);
-    if (!key_valid(req)) {
+    if (!key_valid(key)) {
         snprintf(text, CHANNELS__HANDSHAKE_TEXT,
                  "'sec-websocket-key' header must be 16 bytes in base64");
         return CHANNELS__HANDSHAKE_FAULT;

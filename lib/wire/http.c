@@ -27,7 +27,9 @@ struct channels__http {
     channels_header *headers;
     channels_request request;
     channels__http_result fault; /* why a callback has stopped the parser */
-    char last;                   /* byte of the head */
+    const char *lines;           /* in the bytes in hand: what is no content begins here */
+    size_t lines_len;            /* of those between two chunks so far */
+    char last;                   /* byte of a line */
     bool head_done, expects, keep_alive;
 };
 
@@ -61,6 +63,30 @@ static void drop(const channels__mem *mem, block *b)
 {
     channels__free(mem, b->bytes, b->size);
     memset(b, 0, sizeof *b);
+}
+
+/* --- Lines -------------------------------------------------------------------------------- */
+
+/* Each line ends in CR LF and none goes on in the next: llhttp is not strict about either. */
+static bool lines_sound(channels__http *h, const char *p, size_t n)
+{
+    for (const char *end = p + n; p < end; h->last = *p++)
+        if ((*p == '\n') != (h->last == '\r') || (h->last == '\n' && (*p == ' ' || *p == '\t')))
+            return false;
+    return true;
+}
+
+/* Of a chunked body what is not content, up to `end`: sizes and trailers. They are read over and
+ * not kept, but a peer must not be able to go on with them for ever. */
+static channels__http_result read_lines(channels__http *h, const char *end)
+{
+    size_t n = (size_t)(end - h->lines);
+    if (!lines_sound(h, h->lines, n))
+        return CHANNELS__HTTP_MALFORMED;
+    if (n > h->max_head - h->lines_len)
+        return CHANNELS__HTTP_HEAD_TOO_LARGE;
+    h->lines_len += n;
+    return CHANNELS__HTTP_MORE;
 }
 
 /* --- What llhttp calls -------------------------------------------------------------------- */
@@ -108,6 +134,12 @@ static int on_value_end(llhttp_t *parser)
 static int on_body(llhttp_t *parser, const char *p, size_t n)
 {
     channels__http *h = parser->data;
+    channels__http_result r = read_lines(h, p);
+    h->lines = p + n;
+    h->lines_len = 0;
+    h->last = '\0';
+    if (r != CHANNELS__HTTP_MORE)
+        return stop(h, r);
     if (n > h->max_body - h->body.len)
         return stop(h, CHANNELS__HTTP_BODY_TOO_LARGE);
     if (!append(h->mem, &h->body, p, n))
@@ -145,15 +177,6 @@ static bool begins(const char *text, const char *prefix)
     while (*prefix != '\0' && channels__lower(*text) == *prefix)
         text++, prefix++;
     return *prefix == '\0';
-}
-
-/* Each line ends in CR LF and none goes on in the next: llhttp is not strict about either. */
-static bool lines_sound(channels__http *h, const char *p, size_t n)
-{
-    for (const char *end = p + n; p < end; h->last = *p++)
-        if ((*p == '\n') != (h->last == '\r') || (h->last == '\n' && (*p == ' ' || *p == '\t')))
-            return false;
-    return true;
 }
 
 /* Path and query, also out of "http://host/path?query", which servers have to understand. */
@@ -276,13 +299,16 @@ static channels__http_result feed_body(channels__http *h, const char *data, size
 {
     if (!has_body(h))
         return complete(h);
+    h->lines = data;
     llhttp_errno_t err = llhttp_execute(&h->parser, data, len);
-    if (err == HPE_PAUSED) {
-        *took += (size_t)(llhttp_get_error_pos(&h->parser) - data);
-        return complete(h);
-    }
-    *took += len;
-    return err == HPE_OK ? CHANNELS__HTTP_MORE : failure(h);
+    const char *end = err == HPE_PAUSED ? llhttp_get_error_pos(&h->parser) : data + len;
+    if (err != HPE_OK && err != HPE_PAUSED)
+        return failure(h);
+    channels__http_result r = read_lines(h, end);
+    if (r != CHANNELS__HTTP_MORE)
+        return r;
+    *took += (size_t)(end - data);
+    return err == HPE_PAUSED ? complete(h) : CHANNELS__HTTP_MORE;
 }
 
 /* --- Outside ------------------------------------------------------------------------------ */

@@ -368,13 +368,16 @@ static void handshake_faults(conn_case *t)
     refused(t, GET H C U K, 400, "'sec-websocket-version' header must equal '13', got []");
     refused(t, GET H C U K "Sec-WebSocket-Version: 8\r\n", 400,
             "'sec-websocket-version' header must equal '13', got [\"8\"]");
+    refused(t, GET H C U K V V, 400,
+            "'sec-websocket-version' header must equal '13', got [\"13\", \"13\"]");
     refused(t, GET C U K V, 400, "'host' header is absent");
     traced(t, "connect;disconnect closed;connect;disconnect closed;connect;disconnect closed;"
               "connect;disconnect closed;connect;disconnect closed;connect;disconnect closed;"
               "connect;disconnect closed;connect;disconnect closed;connect;disconnect closed;"
               "connect;disconnect closed;connect;disconnect closed;connect;disconnect closed;"
               "connect;disconnect closed;connect;disconnect closed;connect;disconnect closed;"
-              "connect;disconnect closed;connect;disconnect closed;connect;disconnect closed;");
+              "connect;disconnect closed;connect;disconnect closed;connect;disconnect closed;"
+              "connect;disconnect closed;connect;disconnect closed;");
     conn_open(&t->a, t);
     conn_say(&t->a, "GET /socket/websocket?vsn=2.0.0 HTTP/1.0\r\n" H C U K V "\r\n");
     answered(&t->a, 400, "HTTP version HTTP/1.0 unsupported");

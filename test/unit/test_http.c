@@ -292,6 +292,9 @@ static void bad_chunks(void **state)
     malformed(CHUNKED "3\r\nabcd\r\n0\r\n\r\n");
     malformed(CHUNKED "3\rxabc\r\n0\r\n\r\n");
     malformed(CHUNKED "3\r\nabcXY0\r\n\r\n");
+    malformed(CHUNKED "3\r\nabc\r\n0\r\n\n");
+    malformed(CHUNKED "3\r\nabc\r\n0\r\nA: b\n\r\n");
+    malformed(CHUNKED "3\r\nabc\r\n0\r\nA: b\r\n c\r\n\r\n");
 }
 
 /* --- Limits ------------------------------------------------------------------------------- */
@@ -333,6 +336,24 @@ static void bodies_are_bounded(void **state)
     gives_n(text, (size_t)n, CHANNELS__HTTP_REQUEST);
     n = snprintf(text, sizeof text, CHUNKED "40\r\n%064d\r\n1\r\nx", 0);
     gives_n(text, (size_t)n, CHANNELS__HTTP_BODY_TOO_LARGE);
+}
+
+static void lines_are_bounded(void **state)
+{
+    static const char line[] = "0\r\nA: ", end[] = "\r\n\r\n";
+    char text[2 * HEAD + sizeof CHUNKED];
+    (void)state;
+    for (size_t over = 0; over < 2; over++) {
+        size_t n = strlen(CHUNKED), trailer = HEAD + over;
+        memset(text, 'x', sizeof text);
+        memcpy(text, CHUNKED, n);
+        memcpy(text + n, line, sizeof line - 1);
+        memcpy(text + n + trailer - (sizeof end - 1), end, sizeof end - 1);
+        gives_n(text, n + trailer, over ? CHANNELS__HTTP_HEAD_TOO_LARGE : CHANNELS__HTTP_REQUEST);
+    }
+    memset(text, 'x', sizeof text); /* an extension */
+    memcpy(text, CHUNKED "1;", sizeof CHUNKED + 1);
+    gives_n(text, sizeof text, CHANNELS__HTTP_HEAD_TOO_LARGE);
 }
 
 static bool all_of_it(faulty *f)
@@ -432,14 +453,14 @@ static void finds_faults_of_hosts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_a_request),       cmocka_unit_test(reads_bodies),
-        cmocka_unit_test(splits_targets),        cmocka_unit_test(knows_the_last_request),
-        cmocka_unit_test(one_after_the_other),   cmocka_unit_test(says_when_100_is_awaited),
-        cmocka_unit_test(malformed_lines),       cmocka_unit_test(other_versions),
-        cmocka_unit_test(two_lengths),           cmocka_unit_test(bad_chunks),
-        cmocka_unit_test(heads_are_bounded),     cmocka_unit_test(bodies_are_bounded),
-        cmocka_unit_test(memory_may_run_out),    cmocka_unit_test(writes_responses),
-        cmocka_unit_test(finds_faults_of_hosts),
+        cmocka_unit_test(reads_a_request),     cmocka_unit_test(reads_bodies),
+        cmocka_unit_test(splits_targets),      cmocka_unit_test(knows_the_last_request),
+        cmocka_unit_test(one_after_the_other), cmocka_unit_test(says_when_100_is_awaited),
+        cmocka_unit_test(malformed_lines),     cmocka_unit_test(other_versions),
+        cmocka_unit_test(two_lengths),         cmocka_unit_test(bad_chunks),
+        cmocka_unit_test(heads_are_bounded),   cmocka_unit_test(bodies_are_bounded),
+        cmocka_unit_test(lines_are_bounded),   cmocka_unit_test(memory_may_run_out),
+        cmocka_unit_test(writes_responses),    cmocka_unit_test(finds_faults_of_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
