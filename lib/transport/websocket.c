@@ -184,7 +184,7 @@ static int judge(const channels__ws_in *in, const struct wslay_frame_iocb *frame
     if (frame->rsv != WSLAY_RSV_NONE || !frame->mask || !known(frame->opcode))
         return WSLAY_CODE_PROTOCOL_ERROR;
     if (wslay_is_ctrl_frame(frame->opcode))
-        return 0;
+        return frame->fin ? 0 : WSLAY_CODE_PROTOCOL_ERROR;
     if (continues != (m != NULL))
         return WSLAY_CODE_PROTOCOL_ERROR;
     if (frame->payload_length > limits->max_message - (m != NULL ? m->len : 0))

@@ -191,6 +191,7 @@ static void broken_heads(conn_case *t)
     breaks(t, "8b8500000000", 1002);
     breaks(t, "8105", 1002);
     breaks(t, "80", 1002);
+    breaks(t, "09", 1002);
     breaks(t, "0105", 1002);
     breaks(t, "0181000000005b8185", 1002);
 }
