@@ -143,7 +143,7 @@ FUZZERS := $(FUZZ_SRC:%.c=$(OUT)/%)
 SOAK_SRC := $(wildcard test/soak/*.c)
 SOAK := $(if $(SOAK_SRC),$(OUT)/test/soak/soak)
 
-CONFORMANCE := $(wildcard test/conformance/run)
+CONFORMANCE := $(wildcard test/conformance/run test/conformance/*/run)
 CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
 EXAMPLE_TESTS := $(wildcard test/examples/*.test.js)
 BROWSER := $(wildcard test/browser/*.test.js test/browser/*.test.mjs)

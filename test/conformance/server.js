@@ -11,7 +11,7 @@ const running = new Set();
 process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 
-// Gives { host, port, end }. `end(signal)` waits and gives the exit status, or the signal that
+// Gives { host, port, pid, end }. `end(signal)` waits and gives the exit status, or the signal that
 // killed it.
 async function start([program, ...args]) {
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -38,7 +38,7 @@ async function start([program, ...args]) {
         if (how === undefined) child.kill('SIGKILL');
         return how ?? `still running ${LIMIT_MS} ms after ${signal}`;
     }
-    return { host, port: Number(port), end };
+    return { host, port: Number(port), pid: child.pid, end };
 }
 
 // What the promise gives, or undefined after LIMIT_MS.

@@ -4,7 +4,7 @@
 // nothing here may share a mistake with a library. Whatever arrives becomes an event and waits in
 // order until somebody asks for it with next():
 //
-//     { response: { status, headers, body } }     the answer to the request
+//     { response: { status, headers, body } }     the answer to a request
 //     { text } { hex }                            a message, fragments joined
 //     { ping } { pong }                           hex
 //     { close: { code, reason } }                 a close frame; ours has gone back already
@@ -89,12 +89,12 @@ class Wire {
         if ('transfer-encoding' in headers) return this.emit({ broken: 'a chunked answer' });
 
         let length = Number(headers['content-length'] ?? Infinity);
-        if (status === '101' || status === '204' || this.method === 'HEAD') length = 0;
+        if (/^1|^204/.test(status) || this.method === 'HEAD') length = 0;
         const rest = this.input.subarray(headEnd + 4);
         if (rest.length < length && !(this.over && length === Infinity)) return false;
         const body = rest.toString('utf8', 0, Math.min(length, rest.length));
         this.input = rest.subarray(Math.min(length, rest.length));
-        this.parse = status === '101' ? this.parseFrame : () => false;
+        if (status === '101') this.parse = this.parseFrame;
         this.emit({ response: { status: Number(status), headers, body } });
         return true;
     }
@@ -189,6 +189,8 @@ function cutFrame(input) {
     if (input.length < start) return undefined;
     if (length === 126) length = input.readUInt16BE(2);
     if (length === 127) length = Number(input.readBigUInt64BE(2));
+    if (start === (length < 126 ? 4 : length < 65536 ? 10 : 0))
+        return { broken: `a length of ${length} not in its shortest form` };
     if (input.length < start + length) return undefined;
     return { opcode, fin, payload: input.subarray(start, start + length), size: start + length };
 }
