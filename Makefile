@@ -145,6 +145,7 @@ SOAK := $(if $(SOAK_SRC),$(OUT)/test/soak/soak)
 
 CONFORMANCE := $(wildcard test/conformance/run test/conformance/*/run)
 CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
+HOSTILE := $(wildcard test/hostile/*.test.js)
 EXAMPLE_TESTS := $(wildcard test/examples/*.test.js)
 BROWSER := $(wildcard test/browser/*.test.js test/browser/*.test.mjs)
 
@@ -313,7 +314,7 @@ run-fuzz: $(FUZZERS)
 
 run: all $(NODE_MODULES)
 	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS) \
-	    $(EXAMPLE_TESTS)
+	    $(HOSTILE) $(EXAMPLE_TESTS)
 
 # gcc 12's ThreadSanitizer cannot start under the wider address randomisation of newer kernels.
 run-variant: $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(SERVERS) $(NODE_MODULES)
