@@ -9,10 +9,6 @@
 #include "wire/subprotocol.h"
 
 const channels_header channels__json_type = { "content-type", "application/json; charset=utf-8" };
-/* For a token and for a list of subprotocols, made of one that has n bytes. */
-#define TOKEN_ROOM(n) ((n) + 4)
-#define LIST_ROOM(n) (2 * (n) + 1)
-
 #define BAD_REQUEST "{\"errors\":{\"detail\":\"Bad Request\"}}"
 #define SERVER_ERROR "{\"errors\":{\"detail\":\"Internal Server Error\"}}"
 
@@ -66,6 +62,10 @@ static int turn_down(channels_socket *s, const channels_response *r)
     refuse(s, r);
     return CHANNELS_REFUSE;
 }
+
+/* For a token and for a list of subprotocols, made of one that has n bytes. */
+#define TOKEN_ROOM(n) ((n) + 4)
+#define LIST_ROOM(n) (2 * (n) + 1)
 
 /* A token among the subprotocols is taken out of the list. */
 static int take_bearer(channels_request *shown, channels_header *headers,
@@ -124,12 +124,11 @@ static bool agree_on_subprotocol(channels_socket *s, const channels_request *sho
     if (served == NULL || asked == NULL || !over_websocket(s))
         return true;
     s->subprotocol = (uint16_t)channels__subprotocol_choose(served, asked);
-    if (s->subprotocol != 0)
-        return true;
-    channels__log(s->ep, CHANNELS_LOG_ERROR,
-                  "refused a connection to %s: of the subprotocols it offers none is served: %s",
-                  s->mount->path, asked);
-    return false;
+    if (s->subprotocol == 0) /* not logged: what it offers, which may hold tokens */
+        channels__log(s->ep, CHANNELS_LOG_ERROR,
+                      "refused a connection to %s: none of the subprotocols it offers is served",
+                      s->mount->path);
+    return s->subprotocol != 0;
 }
 
 /* By the parameter vsn; one that is too long to be a version, or no text, is none that is served.
