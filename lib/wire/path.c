@@ -5,10 +5,14 @@
 
 static channels__str next_segment(const char **path)
 {
-    const char *p = *path + strspn(*path, "/");
-    size_t n = strcspn(p, "/");
-    *path = p + n;
-    return channels__str_n(p, n);
+    const char *p = *path;
+    while (*p == '/')
+        p++;
+    const char *end = p;
+    while (*end != '/' && *end != '\0')
+        end++;
+    *path = end;
+    return channels__str_n(p, (size_t)(end - p));
 }
 
 static bool is_param(channels__str segment)

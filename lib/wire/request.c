@@ -23,12 +23,15 @@ static bool begins(const char *name, const char *with)
 
 static bool is_shown(const char *name)
 {
-    static const char *const names[] = { "host", "origin", "user-agent", "traceparent",
-                                         "tracestate" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (channels__same(name, names[i]))
-            return true;
-    return begins(name, "x-") || begins(name, "sec-websocket-");
+    switch (channels__lower(name[0])) {
+    case 'h': return channels__same(name, "host");
+    case 'o': return channels__same(name, "origin");
+    case 's': return begins(name, "sec-websocket-");
+    case 't': return channels__same(name, "traceparent") || channels__same(name, "tracestate");
+    case 'u': return channels__same(name, "user-agent");
+    case 'x': return name[1] == '-';
+    default: return false;
+    }
 }
 
 size_t channels__headers_shown(const channels_request *req, bool all, channels_header *dst)

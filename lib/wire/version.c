@@ -185,14 +185,16 @@ static bool holds(const struct version *v, operator op, const struct version *th
 
 static void skip_spaces(const char **p)
 {
-    *p += strspn(*p, " ");
+    while (**p == ' ')
+        ++*p;
 }
 
 /* Between spaces. */
 static bool take_word(const char **p, const char *word)
 {
-    const char *at = *p + strspn(*p, " ");
+    const char *at = *p;
     size_t n = strlen(word);
+    skip_spaces(&at);
     if (at == *p || strncmp(at, word, n) != 0 || at[n] != ' ')
         return false;
     *p = at + n;
