@@ -192,6 +192,29 @@ static void broadcasts(void **state)
     assert_string_equal(sim_hear(&t->c), "<\\02\\06\\01room:aex>");
 }
 
+static int decide_later(channels_channel *ch, const channels_msg *msg, probe *p)
+{
+    (void)msg;
+    return channels_later(ch, &p->ref) == CHANNELS_OK ? CHANNELS_LATER : -1;
+}
+
+static void held_behind_a_join(void **state)
+{
+    core_case *t = *state;
+    begin(t);
+    t->probe.join = decide_later;
+    say(&t->a, "1 1 room:a phx_join {}");
+    say(&t->a, "1 2 room:a echo {'a':1}");
+    say(&t->a, "- 3 phoenix heartbeat {}");
+    hear(&t->a, "REPLY - 3 phoenix ok {}");
+    quiet(&t->a);
+    assert_int_equal(channels_ref_reply(t->host.ep, t->probe.ref, "ok", json("{'in':1}")),
+                     CHANNELS_OK);
+    hear(&t->a, "REPLY 1 1 room:a ok {'in':1}");
+    hear(&t->a, "REPLY 1 2 room:a ok {'a':1}");
+    quiet(&t->a);
+}
+
 /* --- What decode() makes is checked ------------------------------------------------------- */
 
 static int protocol(channels_incoming *msg)
@@ -452,6 +475,7 @@ int main(void)
         CORE_TEST(a_life),
         CORE_TEST(bytes),
         CORE_TEST(broadcasts),
+        CORE_TEST(held_behind_a_join),
         CORE_TEST(what_was_read_is_checked),
         CORE_TEST(what_may_be_absent),
         CORE_TEST(built_on_another),
