@@ -34,6 +34,9 @@ typedef struct channels_transport {
     /* A connect that was pending has been decided; `refuse` borrows the answer for the call. */
     void (*accept)(void *carrier);
     void (*refuse)(void *carrier, const channels_response *r);
+    /* It cannot carry binary messages: to push or reply one is CHANNELS_ERR_INVALID, and broadcasts
+     * of them pass its clients by, as with version 1 of the protocol. */
+    bool text_only;
 } channels_transport;
 
 /* A client wants in: finds the mount by the request's path, checks origin, subprotocols and

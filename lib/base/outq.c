@@ -7,7 +7,7 @@ static uintptr_t *slot(channels__outq *q, uint32_t i)
     return &ring[(q->head + i) & (q->size - 1)];
 }
 
-static channels_buf *buf_at(const channels__outq *q, uint32_t i)
+channels_buf *channels__outq_at(const channels__outq *q, uint32_t i)
 {
     const uintptr_t *ring = q->size > CHANNELS__OUTQ_FEW ? q->ring.many : q->ring.few;
     return (channels_buf *)(ring[(q->head + i) & (q->size - 1)] & ~(uintptr_t)1);
@@ -30,7 +30,7 @@ static void shrink(channels__outq *q, const channels__mem *mem)
 void channels__outq_clear(channels__outq *q, const channels__mem *mem)
 {
     for (uint32_t i = 0; i < q->count; i++)
-        channels_buf_unref(buf_at(q, i));
+        channels_buf_unref(channels__outq_at(q, i));
     shrink(q, mem);
 }
 
@@ -62,7 +62,7 @@ int channels__outq_view(const channels__outq *q, struct iovec *iov, int max)
 {
     int n = 0;
     for (size_t skip = q->sent; n < max && (uint32_t)n < q->count; n++, skip = 0) {
-        channels_buf *buf = buf_at(q, (uint32_t)n);
+        channels_buf *buf = channels__outq_at(q, (uint32_t)n);
         iov[n].iov_base = channels__buf_bytes(buf) + skip;
         iov[n].iov_len = buf->len - skip;
     }
@@ -74,7 +74,7 @@ channels_buf *channels__outq_retire(channels__outq *q, const channels__mem *mem,
 {
     if (*len == 0 || q->count == 0)
         return NULL;
-    channels_buf *buf = buf_at(q, 0);
+    channels_buf *buf = channels__outq_at(q, 0);
     size_t left = buf->len - q->sent;
     if (*len < left) {
         q->sent += (uint32_t)*len;
@@ -92,5 +92,5 @@ channels_buf *channels__outq_retire(channels__outq *q, const channels__mem *mem,
 
 bool channels__outq_begun(const channels__outq *q, const channels_buf *buf)
 {
-    return q->sent != 0 && q->count != 0 && buf_at(q, 0) == buf;
+    return q->sent != 0 && q->count != 0 && channels__outq_at(q, 0) == buf;
 }

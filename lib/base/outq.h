@@ -27,6 +27,7 @@ void channels__outq_init(channels__outq *q);
 void channels__outq_clear(channels__outq *q, const channels__mem *mem);
 /* Takes a reference of its own; false if memory ran out, or at a buf of 4 GB or more. */
 bool channels__outq_push(channels__outq *q, const channels__mem *mem, channels_buf *buf, bool mark);
+channels_buf *channels__outq_at(const channels__outq *q, uint32_t i); /* i < q->count */
 /* Fills at most `max` entries: how many. */
 int channels__outq_view(const channels__outq *q, struct iovec *iov, int max);
 /* Of *len bytes that have left, takes as many as still belonged to the first buf. If that was all

@@ -23,6 +23,7 @@
 
 #include "base/alarm.h"
 #include "base/buf.h"
+#include "base/crypto.h"
 #include "base/hash.h"
 #include "base/heap.h"
 #include "base/list.h"
@@ -147,6 +148,9 @@ typedef struct channels__mount {
     channels_mount_options options; /* complete; what it points to is below. The paths of transports
                                      * are whole patterns, with the mount's in front. */
     channels__alarms idle;          /* for the WebSocket transport's connections */
+    /* For the long-poll transport's sessions: a poll is held; nobody has polled for one window and a
+     * half; 0 ms, for a poll that can be answered. */
+    channels__alarms held, unpolled, filled;
     size_t size;                    /* of this block */
     _Alignas(max_align_t) char copies[];
 } channels__mount;
@@ -193,6 +197,8 @@ typedef enum {
     CHANNELS__REF_SOCKET,
     CHANNELS__REF_CONNECT,
     CHANNELS__REF_REQUEST,
+    CHANNELS__REF_SESSION, /* of long polling */
+    CHANNELS__REF_POLL,    /* a request that its session has not done with */
     CHANNELS__REF_FUNCTION
 } channels__ref_kind;
 
@@ -204,6 +210,7 @@ typedef struct channels__slot {
         channels_channel *channel;
         channels_socket *socket;
         channels__subscriber *function;
+        struct channels__session *session;
         struct {
             int (*respond)(void *carrier, const channels_response *r); /* frees the slot */
             void *carrier;
@@ -280,6 +287,7 @@ struct channels_endpoint {
     unsigned depth; /* of public calls in each other */
     channels__hand *hand; /* of the callback that is running */
     channels_codec codec;
+    unsigned char session_key[CHANNELS__SHA256]; /* signs the tokens of long-poll sessions */
     channels__topics topics;
     channels__mount *mounts;
     channels__list sockets;

@@ -361,12 +361,27 @@ static bool config_ok(channels_endpoint *ep)
     return wrong == NULL;
 }
 
+/* From config.secret and the node's name, so that a token means nothing to another node; without a
+ * secret it stays the random one. */
+static bool make_session_key(channels_endpoint *ep)
+{
+    static const char purpose[] = "long-poll sessions of node ";
+    const char *secret = ep->config.secret, *node = ep->config.node;
+    unsigned char key[CHANNELS__SHA256];
+    ep->config.secret = NULL; /* the host's, and not needed any more */
+    if (secret == NULL)
+        return true;
+    return channels__hmac_sha256(secret, strlen(secret), purpose, sizeof purpose, key) &&
+           channels__hmac_sha256(key, sizeof key, node, strlen(node), ep->session_key);
+}
+
 /* Random numbers first: it is the only thing here that fails with CHANNELS_ERR_INVALID, and then no
  * string is ours yet. */
 static int own_strings(channels_endpoint *ep)
 {
     uint64_t seed[3];
-    if (ep->config.random(ep->config.user, seed, sizeof seed) < 0) {
+    if (ep->config.random(ep->config.user, seed, sizeof seed) < 0 ||
+        ep->config.random(ep->config.user, ep->session_key, sizeof ep->session_key) < 0) {
         channels__log(ep, CHANNELS_LOG_ERROR,
                       "channels_endpoint_new: there are no random numbers to be had");
         return CHANNELS_ERR_INVALID;
@@ -376,7 +391,8 @@ static int own_strings(channels_endpoint *ep)
     ep->config.host = channels__strdup(&ep->mem, ep->config.host);
     ep->config.node = ep->config.node != NULL ? channels__strdup(&ep->mem, ep->config.node)
                                               : random_name(&ep->mem, seed[2]);
-    return ep->config.host != NULL && ep->config.node != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
+    bool ok = ep->config.host != NULL && ep->config.node != NULL && make_session_key(ep);
+    return ok ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
 }
 
 static void endpoint_free(channels_endpoint *ep)

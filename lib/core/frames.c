@@ -47,6 +47,8 @@ static bool can_push(channels_socket *s, channels_payload p)
         why = "the client is not in yet";
     else if (p.data == NULL && p.len != 0)
         why = "the message is NULL";
+    else if (p.kind == CHANNELS_BINARY && s->transport->text_only)
+        why = "bytes cannot be sent by long polling";
     else if (p.kind != CHANNELS_BINARY && !is_text(p))
         why = p.kind == CHANNELS_TEXT ? "the text is not UTF-8"
                                       : "the message is neither text nor binary";

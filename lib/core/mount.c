@@ -268,6 +268,20 @@ void channels__mounts_free(channels_endpoint *ep)
     }
 }
 
+/* What they do is set by the transports that use them. */
+static void add_alarms(channels__mount *m)
+{
+    uint32_t window = m->options.longpoll.window_ms;
+    channels__add_alarms(m->ep, &m->idle, m->options.websocket.idle_ms, NULL);
+    if (!m->options.longpoll.on)
+        return;
+    channels__add_alarms(m->ep, &m->held, window, NULL);
+    channels__add_alarms(m->ep, &m->unpolled,
+                         window <= UINT32_MAX - window / 2 ? window + window / 2 : UINT32_MAX,
+                         NULL);
+    channels__add_alarms(m->ep, &m->filled, 0, NULL);
+}
+
 /* At the end of the list: mounts are asked in the order of mounting. */
 static void append_mount(channels_endpoint *ep, channels__mount *m)
 {
@@ -300,7 +314,7 @@ static int mount(channels_endpoint *ep, const char *path, const channels_socket_
     }
     m->handler = handler;
     m->user = user;
-    channels__add_alarms(ep, &m->idle, m->options.websocket.idle_ms, NULL);
+    add_alarms(m);
     append_mount(ep, m);
     return CHANNELS_OK;
 }

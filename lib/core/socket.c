@@ -7,6 +7,11 @@
 
 int channels__socket_frame(channels_socket *s, channels_buf **buf, channels_kind kind)
 {
+    if (kind == CHANNELS_BINARY && s->transport->text_only) {
+        channels_buf_unref(*buf);
+        *buf = NULL;
+        return CHANNELS_ERR_INVALID;
+    }
     if (s->transport->frame != NULL)
         *buf = s->transport->frame(s->ep, *buf, kind);
     return *buf != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
@@ -15,15 +20,20 @@ int channels__socket_frame(channels_socket *s, channels_buf **buf, channels_kind
 int channels__socket_encode(channels_socket *s, const channels_outgoing *out, channels_buf **buf,
                             channels_kind *kind)
 {
+    const char *format = s->serializer->name;
     int err = channels__codec_encode(&s->ep->codec, s->serializer, out, buf, kind);
     bool broadcast = out->form == CHANNELS_BROADCAST;
+    if (err == CHANNELS_OK) {
+        format = s->transport->name;
+        err = channels__socket_frame(s, buf, *kind);
+    }
     if (err == CHANNELS_ERR_INVALID && !(broadcast && s->told_of_bytes)) {
         s->told_of_bytes |= broadcast;
         channels__log(s->ep, CHANNELS_LOG_WARNING, "a %s message on %.*s does not fit into %s",
                       out->payload.kind == CHANNELS_BINARY ? "binary" : "JSON", (int)out->topic.n,
-                      out->topic.p, s->serializer->name);
+                      out->topic.p, format);
     }
-    return err == CHANNELS_OK ? channels__socket_frame(s, buf, *kind) : err;
+    return err;
 }
 
 int channels__socket_send(channels_socket *s, channels_buf *wire, channels_kind kind)

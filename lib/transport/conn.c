@@ -286,8 +286,12 @@ static void close_client(void *carrier, int code)
     farewell(carrier, code);
 }
 
-const channels_transport channels__websocket = { "websocket",  frame,         send_message,
-                                                 close_client, accept_client, refuse_client };
+const channels_transport channels__websocket = { .name = "websocket",
+                                                 .frame = frame,
+                                                 .send = send_message,
+                                                 .close = close_client,
+                                                 .accept = accept_client,
+                                                 .refuse = refuse_client };
 
 /* --- What the client sends on a WebSocket ------------------------------------------------- */
 

@@ -1,7 +1,8 @@
 /* conn.h - one accepted byte stream, between the two files that are about it: conn.c has its life,
  * its output and its WebSocket side, request.c its HTTP side.
  *
- *   HTTP ──► ASKED ────► answered: HTTP again; ANSWERED, if much of the answers waits; ENDING
+ *   HTTP ──► ASKED ────► answered: HTTP again; ANSWERED, if some of the answers has to leave first;
+ *    │ │                 ENDING
  *    │ └───► OPENING ──► answered, if connect() refuses
  *    │          │ └────► PENDING, if it decides later ──► ACCEPTED, if bytes came early
  *    │          └──────► OPEN ◄───────────────────────────────┘
@@ -24,7 +25,7 @@
 
 typedef enum {
     CHANNELS__CONN_HTTP,     /* reads a request */
-    CHANNELS__CONN_ASKED,    /* the host has it and will answer */
+    CHANNELS__CONN_ASKED,    /* the host or a long-poll session has it and will answer */
     CHANNELS__CONN_OPENING,  /* in channels__socket_open() */
     CHANNELS__CONN_PENDING,  /* connect() will decide later */
     CHANNELS__CONN_ANSWERED, /* the next request waits until more of the answers has left */
@@ -49,6 +50,7 @@ typedef struct channels__conn_http {
     size_t unsent;                 /* bytes of answers since the queue was empty */
     channels_buf *welcome;         /* the 101 of a pending connect */
     channels__conn_news *news;     /* of the request that the host has, or has answered */
+    channels_ref poll;             /* a long-poll request, until it is told what became of it */
     uint32_t slot;                 /* of the ref that the host answers; 0: none */
     bool keep_alive, head, is_1_1; /* of the request in hand */
     bool overflow;                 /* more came than is held: this answer is the last */
@@ -126,6 +128,6 @@ void channels__conn_answered_sent(channels_conn *c); /* bytes have left, on the 
 void channels__conn_accept(channels_conn *c);        /* a pending connect */
 void channels__conn_refuse(channels_conn *c, const channels_response *r);
 void channels__conn_unask(channels_conn *c); /* the host's ref ends */
-void channels__conn_tell(channels_conn *c, bool sent); /* what became of its request */
+void channels__conn_tell(channels_conn *c, bool sent); /* what became of its request's answer */
 
 #endif

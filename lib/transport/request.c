@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "transport/handshake.h"
+#include "transport/longpoll.h"
 #include "wire/response.h"
 
 /* Bytes of answers in the queue beyond which the next request has to wait. */
@@ -51,7 +52,7 @@ void channels__conn_http_free(channels_conn *c)
 }
 
 /* Posted to the own thread, since what ends a request is found out where no callback may run. */
-void channels__conn_tell(channels_conn *c, bool sent)
+static void tell_host(channels_conn *c, bool sent)
 {
     channels__conn_news *news = c->in.http->news;
     if (news == NULL || (sent && c->in.http->slot != 0)) /* it has not been answered yet */
@@ -59,6 +60,21 @@ void channels__conn_tell(channels_conn *c, bool sent)
     c->in.http->news = NULL;
     news->sent = sent;
     channels__post(c->ep, &news->letter);
+}
+
+static void tell_session(channels_conn *c, bool sent)
+{
+    channels_ref poll = c->in.http->poll;
+    if (poll.id == 0 || (sent && c->state == CHANNELS__CONN_ASKED)) /* not answered yet */
+        return;
+    c->in.http->poll.id = 0;
+    channels__longpoll_done(c->ep, poll, sent);
+}
+
+void channels__conn_tell(channels_conn *c, bool sent)
+{
+    tell_host(c, sent);
+    tell_session(c, sent);
 }
 
 static void run_news(void *self, channels__letter *letter)
@@ -100,12 +116,12 @@ void channels__conn_unask(channels_conn *c)
 
 /* --- Answers ------------------------------------------------------------------------------ */
 
-/* Reads on, unless too much waits to be written, or the host is to be told when all is. */
+/* Reads on, unless too much waits to be written, or somebody is to be told when all is. */
 static void next_request(channels_conn *c)
 {
     channels__conns *conns = channels__conns_of(c);
     channels__conn_http *http = c->in.http;
-    bool wait = http->unsent > MAX_UNSENT || http->news != NULL;
+    bool wait = http->unsent > MAX_UNSENT || http->news != NULL || http->poll.id != 0;
     c->state = wait ? CHANNELS__CONN_ANSWERED : CHANNELS__CONN_HTTP;
     channels__conn_alarm(c, !wait && http->held_len != 0 ? &conns->resume : &conns->request);
     channels__conn_changed(c);
@@ -290,14 +306,64 @@ static int upgrade(channels_conn *c, channels__mount *mount, const channels_requ
     return r < 0 ? r : CHANNELS_OK; /* refused: that has been answered */
 }
 
+/* --- Requests for a long-poll session ------------------------------------------------------- */
+
+static void answer_poll(void *arg, const channels_response *r)
+{
+    channels_conn *c = arg;
+    if (c->state == CHANNELS__CONN_ASKED) /* else a callback has ended it */
+        channels__conn_answer(c, r);
+}
+
+static int ask_session(channels_conn *c, channels__mount *mount, const channels_request *req)
+{
+    const channels__asker asker = { .respond = answer_poll, .arg = c };
+    c->state = CHANNELS__CONN_ASKED;
+    channels__conn_alarm(c, NULL);
+    int err = channels__longpoll_request(mount, req, &asker, &c->in.http->poll);
+    if (err != CHANNELS_OK)
+        channels__conn_over(c);
+    else if (c->state == CHANNELS__CONN_OVER)
+        tell_session(c, false);
+    return err;
+}
+
+/* How large the body of a request may be whose head has come. */
+static size_t max_body(void *arg, const channels_request *head)
+{
+    channels_conn *c = arg;
+    channels__mount *mount = channels__mount_find(c->ep, head->path, "longpoll");
+    return mount != NULL ? channels__longpoll_max_body(mount, head) : c->ep->config.max_http_body;
+}
+
+/* The session that it is for says so itself, if there is one. */
+static int body_too_large(channels_conn *c)
+{
+    channels_request req = *channels__http_request(c->in.http->parser);
+    channels__mount *mount = channels__mount_find(c->ep, req.path, "longpoll");
+    if (mount == NULL || strcmp(req.method, "POST") != 0)
+        return fail(c, 413, "{\"errors\":{\"detail\":\"Content Too Large\"}}");
+    req.body = NULL;
+    req.body_len = SIZE_MAX;
+    c->in.http->keep_alive = c->in.http->head = false;
+    int err = ask_session(c, mount, &req);
+    return err != CHANNELS_OK ? err : CHANNELS_ERR_PROTOCOL;
+}
+
 /* --- Reading ------------------------------------------------------------------------------ */
 
 static int handle(channels_conn *c, const channels_request *req)
 {
     channels_endpoint *ep = c->ep;
     channels__mount *mount = channels__mount_find(ep, req->path, "websocket");
+    int err;
     c->in.http->head = strcmp(req->method, "HEAD") == 0;
-    int err = mount != NULL ? upgrade(c, mount, req) : ask_host(c, req);
+    if (mount != NULL)
+        err = upgrade(c, mount, req);
+    else if ((mount = channels__mount_find(ep, req->path, "longpoll")) != NULL)
+        err = ask_session(c, mount, req);
+    else
+        err = ask_host(c, req);
     channels__settle(ep);
     return err;
 }
@@ -339,8 +405,11 @@ int channels__conn_read(channels_conn *c, const char *data, size_t len, size_t *
     channels__http **parser = &c->in.http->parser;
     *took = 0;
     c->in.http->begun = true;
-    if (*parser == NULL)
+    if (*parser == NULL) {
         *parser = channels__http_new(&c->ep->mem, config->max_http_head, config->max_http_body);
+        if (*parser != NULL)
+            channels__http_on_head(*parser, max_body, c);
+    }
     switch (*parser != NULL ? channels__http_feed(*parser, data, len, took)
                             : CHANNELS__HTTP_NOMEM) {
     case CHANNELS__HTTP_MORE: return CHANNELS_OK;
@@ -349,8 +418,7 @@ int channels__conn_read(channels_conn *c, const char *data, size_t len, size_t *
     case CHANNELS__HTTP_MALFORMED: return fail(c, 400, "{\"errors\":{\"detail\":\"Bad Request\"}}");
     case CHANNELS__HTTP_HEAD_TOO_LARGE:
         return fail(c, 431, "{\"errors\":{\"detail\":\"Request Header Fields Too Large\"}}");
-    case CHANNELS__HTTP_BODY_TOO_LARGE:
-        return fail(c, 413, "{\"errors\":{\"detail\":\"Content Too Large\"}}");
+    case CHANNELS__HTTP_BODY_TOO_LARGE: return body_too_large(c);
     default: channels__conn_over(c); return CHANNELS_ERR_NOMEM;
     }
 }

@@ -19,6 +19,8 @@ typedef struct block {
 struct channels__http {
     const channels__mem *mem;
     size_t max_head, max_body;
+    size_t (*body_limit)(void *arg, const channels_request *head);
+    void *arg;
     llhttp_t parser;
     size_t head_len; /* bytes of the head so far */
     block text, body;
@@ -245,13 +247,15 @@ static channels__http_result end_head(channels__http *h)
         return CHANNELS__HTTP_NOMEM;
     if (!split_target(req, target) || !heed_headers(h))
         return CHANNELS__HTTP_MALFORMED;
-    if (h->parser.content_length > h->max_body)
-        return CHANNELS__HTTP_BODY_TOO_LARGE;
     req->method = llhttp_method_name((llhttp_method_t)h->parser.method);
     req->headers = h->headers;
     req->nheaders = h->nheaders;
     h->keep_alive = h->parser.http_minor == 1 && h->parser.method != HTTP_CONNECT &&
                     llhttp_should_keep_alive(&h->parser) != 0;
+    if (h->body_limit != NULL)
+        h->max_body = h->body_limit(h->arg, req);
+    if (h->parser.content_length > h->max_body)
+        return CHANNELS__HTTP_BODY_TOO_LARGE;
     llhttp_resume(&h->parser);
     return CHANNELS__HTTP_MORE;
 }
@@ -345,6 +349,13 @@ channels__http *channels__http_new(const channels__mem *mem, size_t max_head, si
     return h;
 }
 
+void channels__http_on_head(channels__http *h,
+                            size_t (*max_body)(void *arg, const channels_request *head), void *arg)
+{
+    h->body_limit = max_body;
+    h->arg = arg;
+}
+
 static void forget(channels__http *h)
 {
     drop(h->mem, &h->text);
@@ -362,8 +373,11 @@ void channels__http_free(channels__http *h)
 
 void channels__http_reset(channels__http *h)
 {
+    size_t (*max_body)(void *arg, const channels_request *head) = h->body_limit;
+    void *arg = h->arg;
     forget(h);
     init(h, h->mem, h->max_head, h->max_body);
+    channels__http_on_head(h, max_body, arg);
 }
 
 const channels_request *channels__http_request(const channels__http *h)

@@ -26,11 +26,14 @@ typedef enum {
 /* NULL if memory ran out. */
 channels__http *channels__http_new(const channels__mem *mem, size_t max_head, size_t max_body);
 void channels__http_free(channels__http *http); /* NULL is fine */
+/* From now on asks for each request how large its body may be, when its head is there. */
+void channels__http_on_head(channels__http *http,
+                            size_t (*max_body)(void *arg, const channels_request *head), void *arg);
 /* Reads on; *took bytes belonged to this request. After a complete request comes
  * channels__http_reset(), after a failure only channels__http_free(). */
 channels__http_result channels__http_feed(channels__http *http, const char *data, size_t len,
                                           size_t *took);
-/* The request that is complete; good until reset. Its `peer` is NULL. */
+/* The request that is complete, or whose body is too large; good until reset. Its `peer` is NULL. */
 const channels_request *channels__http_request(const channels__http *http);
 /* Its version is 1.1, and another request may follow it. */
 bool channels__http_keep_alive(const channels__http *http);

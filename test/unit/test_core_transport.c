@@ -55,9 +55,9 @@ static void refused(void *self, const channels_response *r)
 }
 
 static const channels_transport transports[] = {
-    { "websocket", frame, take, end, accepted, refused },
-    { "websocket", frame, take, end, accepted, refused },
-    { "websocket", NULL, take, end, accepted, refused },
+    { "websocket", frame, take, end, accepted, refused, false },
+    { "websocket", frame, take, end, accepted, refused, false },
+    { "websocket", NULL, take, end, accepted, refused, false },
 };
 
 static void open_and_join(core_case *t, carrier *c, const channels_transport *transport,
@@ -147,7 +147,11 @@ static void counts_what_has_left(void **state)
 
 static void other_names(void **state)
 {
-    static const channels_transport other = { "smoke signals", NULL, take, end, accepted, refused };
+    static const channels_transport other = { .name = "smoke signals",
+                                              .send = take,
+                                              .close = end,
+                                              .accept = accepted,
+                                              .refuse = refused };
     channels_request req = { .method = "GET", .path = "/socket/websocket", .query = "" };
     core_case *t = *state;
     channels_socket *s;

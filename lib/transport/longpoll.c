@@ -1,0 +1,290 @@
+/* longpoll.c - the requests of long polling and their answers. The HTTP status is 200 whenever
+ * Phoenix' client is meant to look at the JSON in the body, where the status is that counts; pages
+ * of other origins may read every answer. Phoenix lib/phoenix/transports/long_poll.ex. */
+#include "transport/longpoll.h"
+
+#include <stdio.h>
+
+#include "base/ascii.h"
+#include "wire/batch.h"
+#include "wire/query.h"
+
+#define ALLOW_ORIGIN { "access-control-allow-origin", "*" }
+#define JSON_TYPE { "content-type", "application/json; charset=utf-8" }
+
+/* --- Answers ------------------------------------------------------------------------------ */
+
+void channels__longpoll_answer(const channels__asker *asker, const char *json, size_t len)
+{
+    static const channels_header headers[] = { ALLOW_ORIGIN, JSON_TYPE,
+                                               { "cache-control", "no-store" } };
+    const channels_response r = { 200, headers, 3, json, len };
+    asker->respond(asker->arg, &r);
+}
+
+static void answer_status(const channels__asker *asker, int status)
+{
+    char json[32];
+    int n = snprintf(json, sizeof json, "{\"status\":%d}", status);
+    channels__longpoll_answer(asker, json, (size_t)n);
+}
+
+void channels__longpoll_fail(const channels__asker *asker, int status)
+{
+    static const channels_header headers[] = { ALLOW_ORIGIN, JSON_TYPE };
+    channels_response r = status == 400 ? channels__bad_request : channels__server_error;
+    r.headers = headers;
+    r.nheaders = 2;
+    asker->respond(asker->arg, &r);
+}
+
+static void no_such_method(const channels__asker *asker)
+{
+    static const channels_header headers[] = { ALLOW_ORIGIN };
+    const channels_response r = { .status = 400, .headers = headers, .nheaders = 1 };
+    asker->respond(asker->arg, &r);
+}
+
+/* --- OPTIONS: what a page of another origin may send ---------------------------------------- */
+
+/* The values of all headers of that name with ", " between them; only counted while `to` is NULL. */
+static size_t join_values(const channels_request *req, const char *name, char *to)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < req->nheaders; i++) {
+        const char *value = req->headers[i].value;
+        if (!channels__same(req->headers[i].name, name))
+            continue;
+        if (to != NULL)
+            sprintf(to + n, "%s%s", n != 0 ? ", " : "", value);
+        n += strlen(value) + (n != 0 ? 2 : 0);
+    }
+    return n;
+}
+
+static int preflight(channels__mount *m, const channels_request *req, const channels__asker *asker)
+{
+    static const char asked[] = "access-control-request-headers";
+    size_t size = join_values(req, asked, NULL) + 1;
+    char *allowed = channels__zalloc(&m->ep->mem, size);
+    if (allowed == NULL)
+        return CHANNELS_ERR_NOMEM;
+    join_values(req, asked, allowed);
+    const channels_header headers[] = { ALLOW_ORIGIN,
+                                        { "access-control-allow-headers", allowed },
+                                        { "access-control-allow-methods", "get, post, options" },
+                                        { "access-control-max-age", "3600" } };
+    const channels_response r = { .status = 200, .headers = headers, .nheaders = 4 };
+    asker->respond(asker->arg, &r);
+    channels__free(&m->ep->mem, allowed, size);
+    return CHANNELS_OK;
+}
+
+/* --- Whose request it is -------------------------------------------------------------------- */
+
+/* A header counts before the query, even if there is nothing good in it. */
+static channels__session *session_of(channels__mount *m, const channels_request *req)
+{
+    char token[CHANNELS__LONGPOLL_TOKEN_TEXT];
+    const char *header = channels_request_header(req, "x-phoenix-longpoll-token");
+    if (header != NULL)
+        return channels__session_find(m, header);
+    int n = channels_request_param(req, "token", token, sizeof token);
+    if (n < 0 || n >= (int)sizeof token || channels__query_nests(req->query, "token"))
+        return NULL;
+    return channels__session_find(m, token);
+}
+
+static int get(channels__mount *m, const channels_request *req, const channels__asker *asker,
+               channels_ref *request)
+{
+    channels__session *s = session_of(m, req);
+    if (s != NULL)
+        return channels__session_poll(s, asker, request);
+    s = channels__session_new(m);
+    return s != NULL ? channels__session_open(s, req, asker, request) : CHANNELS_ERR_NOMEM;
+}
+
+/* --- POST: what a client says --------------------------------------------------------------- */
+
+static channels__batch batch_of(const channels__mount *m, const channels_request *req)
+{
+    const char *type = channels_request_header(req, "content-type");
+    bool lines = type != NULL && strcmp(type, "application/x-ndjson") == 0;
+    return channels__batch_of(channels__str_n(req->body, req->body_len), lines,
+                              m->options.longpoll.max_batch);
+}
+
+static size_t room_for(channels__str base64)
+{
+    return base64.n / 4 * 3 + 3;
+}
+
+/* The room that its longest binary message needs, 0 if it has none. */
+static size_t room_for_all(channels__batch batch)
+{
+    channels__str message;
+    size_t room = 0;
+    while (channels__batch_next(&batch, &message))
+        if (channels__batch_binary(&batch, message) && room_for(message) > room)
+            room = room_for(message);
+    return room;
+}
+
+static bool all_base64(channels__batch batch, char *room)
+{
+    channels__str message;
+    while (channels__batch_next(&batch, &message))
+        if (channels__batch_binary(&batch, message) &&
+            channels__base64_decode(message.p, message.n, false, true, room) < 0)
+            return false;
+    return true;
+}
+
+/* A message that cannot be decoded ends the session, one of the callbacks may: the status says so
+ * if something has not been handled. */
+static int deliver(channels_socket *s, channels__batch batch, char *room)
+{
+    channels__str text;
+    while (channels__batch_next(&batch, &text)) {
+        channels_payload message = { CHANNELS_JSON, text.p, text.n };
+        if (channels__batch_binary(&batch, text)) {
+            ptrdiff_t n = channels__base64_decode(text.p, text.n, false, true, room);
+            message = channels_binary(room, (size_t)n);
+        }
+        if (channels__socket_receive(s, message) != CHANNELS_OK)
+            return 410;
+    }
+    return 200;
+}
+
+static int post(channels__mount *m, const channels_request *req, const channels__asker *asker)
+{
+    const channels__mem *mem = &m->ep->mem;
+    channels__session *s = session_of(m, req);
+    if (s == NULL) {
+        answer_status(asker, 410);
+        return CHANNELS_OK;
+    }
+    if (req->body_len > m->options.longpoll.max_body) {
+        channels__longpoll_fail(asker, 400);
+        return CHANNELS_OK;
+    }
+    channels__batch batch = batch_of(m, req);
+    size_t size = room_for_all(batch);
+    char *room = size != 0 ? channels__alloc(mem, size) : NULL;
+    if (room == NULL && size != 0)
+        return CHANNELS_ERR_NOMEM;
+    if (all_base64(batch, room))
+        answer_status(asker, deliver(s->socket, batch, room));
+    else
+        channels__longpoll_fail(asker, 400);
+    channels__free(mem, room, size);
+    return CHANNELS_OK;
+}
+
+/* --- Requests ----------------------------------------------------------------------------- */
+
+int channels__longpoll_request(channels__mount *m, const channels_request *req,
+                               const channels__asker *asker, channels_ref *request)
+{
+    request->id = 0;
+    if (!channels__query_valid(req->query))
+        channels__longpoll_fail(asker, 400);
+    else if (!channels__origin_ok(m, req))
+        answer_status(asker, 403);
+    else if (strcmp(req->method, "GET") == 0)
+        return get(m, req, asker, request);
+    else if (strcmp(req->method, "POST") == 0)
+        return post(m, req, asker);
+    else if (strcmp(req->method, "OPTIONS") == 0)
+        return preflight(m, req, asker);
+    else
+        no_such_method(asker);
+    return CHANNELS_OK;
+}
+
+size_t channels__longpoll_max_body(channels__mount *m, const channels_request *head)
+{
+    size_t max = m->options.longpoll.max_body, strangers = m->ep->config.max_http_body;
+    if (max <= strangers ||
+        (strcmp(head->method, "POST") == 0 && channels__query_valid(head->query) &&
+         session_of(m, head) != NULL))
+        return max;
+    return strangers;
+}
+
+/* --- Outside ------------------------------------------------------------------------------ */
+
+static const char *fault_of(const channels_request *req)
+{
+    if (req->method == NULL || req->path == NULL)
+        return "the request has no method or no path";
+    if (req->nheaders != 0 && req->headers == NULL)
+        return "the request has a number of headers but no headers";
+    return NULL;
+}
+
+/* A body without bytes is one that the host found too large to read. */
+static bool body_missing(channels__mount *m, const channels_request *req)
+{
+    return req->body == NULL && req->body_len != 0 &&
+           req->body_len <= channels__longpoll_max_body(m, req);
+}
+
+static int request(channels_endpoint *ep, const channels_request *given,
+                   const channels__asker *asker, channels_ref *ref)
+{
+    channels_request req = *given;
+    const char *fault = fault_of(&req);
+    if (req.query == NULL)
+        req.query = "";
+    channels__mount *m = fault == NULL ? channels__mount_find(ep, req.path, "longpoll") : NULL;
+    if (fault == NULL && m == NULL)
+        return CHANNELS_ERR_CLOSED;
+    if (fault == NULL && body_missing(m, &req))
+        fault = "its body has a length but no bytes";
+    if (fault != NULL) {
+        channels__log(ep, CHANNELS_LOG_ERROR, "channels_longpoll_request: %s", fault);
+        return CHANNELS_ERR_INVALID;
+    }
+    return channels__longpoll_request(m, &req, asker, ref);
+}
+
+int channels_longpoll_request(channels_endpoint *ep, const channels_request *req,
+                              void (*respond)(void *arg, const channels_response *r), void *arg,
+                              channels_ref *ref)
+{
+    const channels__asker asker = { respond, arg, 0 };
+    ref->id = 0;
+    if (!channels__enter_outermost(ep, "channels_longpoll_request"))
+        return CHANNELS_ERR_MISUSE;
+    int err = request(ep, req, &asker, ref);
+    channels__leave(ep);
+    return err;
+}
+
+void channels_longpoll_done(channels_endpoint *ep, channels_ref ref, bool sent)
+{
+    if (!channels__enter(ep, "channels_longpoll_done"))
+        return;
+    channels__longpoll_done(ep, ref, sent);
+    channels__leave(ep);
+}
+
+size_t channels_longpoll_max_body(channels_endpoint *ep, const channels_request *given)
+{
+    size_t max = 0;
+    channels_request head = *given;
+    if (!channels__enter(ep, "channels_longpoll_max_body"))
+        return 0;
+    if (head.query == NULL)
+        head.query = "";
+    channels__mount *m = NULL;
+    if (head.method != NULL && head.path != NULL)
+        m = channels__mount_find(ep, head.path, "longpoll");
+    if (m != NULL)
+        max = channels__longpoll_max_body(m, &head);
+    channels__leave(ep);
+    return max;
+}
