@@ -90,7 +90,7 @@ static channels__session *session_of(channels__mount *m, const channels_request 
     if (header != NULL)
         return channels__session_find(m, header);
     int n = channels_request_param(req, "token", token, sizeof token);
-    if (n < 0 || n >= (int)sizeof token || channels__query_nests(req->query, "token"))
+    if (n < 0 || n >= (int)sizeof token || channels__param_nests(req, "token"))
         return NULL;
     return channels__session_find(m, token);
 }

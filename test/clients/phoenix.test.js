@@ -1,22 +1,30 @@
-// phoenix.js, as it comes from npm, over WebSocket.
+// phoenix.js, as it comes from npm, over WebSocket and by long polling.
 'use strict';
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
-const { Socket } = require('phoenix');
+const { LongPoll, Socket } = require('phoenix');
 const WebSocket = require('ws');
 const { FIXTURE, REALTIME, answer, inbox, received, serve, tell } = require('./helpers.js');
 
 const LIMIT = { timeout: 10000 };
 const SOON = () => 20;
 
-function connect(server, params = {}) {
+function connect(server, options = {}) {
     const socket = new Socket(`ws://127.0.0.1:${server.port}/socket`, {
-        transport: WebSocket, params, reconnectAfterMs: SOON, rejoinAfterMs: SOON,
+        transport: server.transport, reconnectAfterMs: SOON, rejoinAfterMs: SOON, ...options,
     });
     socket.connect();
     server.closing.push(() => socket.disconnect());
     return socket;
+}
+
+// The same by both: what the server of a test is to be reached by is written on it.
+function check(name, play) {
+    for (const [how, transport] of [['WebSocket', WebSocket], ['long polling', LongPoll]])
+        test(`${name} (${how})`, LIMIT, async (t) => {
+            await play(Object.assign(await serve(t, FIXTURE), { transport }), t);
+        });
 }
 
 // A client that has joined the topic.
@@ -26,8 +34,8 @@ async function member(server, topic) {
     return channel;
 }
 
-test('phoenix.js joins, pushes and receives', LIMIT, async (t) => {
-    const socket = connect(await serve(t, FIXTURE), { user_id: 'u 1' });
+check('phoenix.js joins, pushes and receives', async (server) => {
+    const socket = connect(server, { params: { user_id: 'u 1' } });
     const channel = socket.channel('room:lobby', { reply: { welcome: ['ż', null, 1.5] } });
     const pushed = received(channel, 'pushed');
     assert.deepEqual(await answer(channel.join()), { ok: { welcome: ['ż', null, 1.5] } });
@@ -40,8 +48,8 @@ test('phoenix.js joins, pushes and receives', LIMIT, async (t) => {
     assert.deepEqual(await pushed.next(), { d: 4 });
 });
 
-test('phoenix.js is told why it may not join', LIMIT, async (t) => {
-    const socket = connect(await serve(t, FIXTURE));
+check('phoenix.js is told why it may not join', async (server) => {
+    const socket = connect(server);
     for (const [topic, reason] of [['room:forbidden', 'unauthorized'],
         ['room:raise', 'join crashed'], ['nosuch', 'unmatched topic']]) {
         const channel = socket.channel(topic, {});
@@ -50,8 +58,7 @@ test('phoenix.js is told why it may not join', LIMIT, async (t) => {
     }
 });
 
-test('phoenix.js broadcasts to others', LIMIT, async (t) => {
-    const server = await serve(t, FIXTURE);
+check('phoenix.js broadcasts to others', async (server) => {
     const [a, b] = [await member(server, 'room:x'), await member(server, 'room:x')];
     const [atA, atB] = [received(a, 'broadcasted'), received(b, 'broadcasted')];
     tell(a, 'broadcast', { n: 1 });
@@ -70,7 +77,7 @@ test('phoenix.js broadcasts to others', LIMIT, async (t) => {
 });
 
 test('phoenix.js sends and receives bytes', LIMIT, async (t) => {
-    const server = await serve(t, FIXTURE);
+    const server = Object.assign(await serve(t, FIXTURE), { transport: WebSocket });
     const [a, b] = [await member(server, 'room:x'), await member(server, 'room:x')];
     const bytes = Uint8Array.from({ length: 256 }, (_, i) => 255 - i);
     const same = (buffer) => assert.deepEqual(new Uint8Array(buffer), bytes);
@@ -84,8 +91,7 @@ test('phoenix.js sends and receives bytes', LIMIT, async (t) => {
     same(await atB.next());
 });
 
-test('phoenix.js leaves and hears no more', LIMIT, async (t) => {
-    const server = await serve(t, FIXTURE);
+check('phoenix.js leaves and hears no more', async (server) => {
     const [a, b] = [await member(server, 'room:x'), await member(server, 'room:x')];
     const [atA, atB] = [received(a, 'broadcasted'), received(b, 'broadcasted')];
     const closed = inbox();
@@ -101,8 +107,8 @@ test('phoenix.js leaves and hears no more', LIMIT, async (t) => {
     assert.deepEqual(atA.waiting, []);
 });
 
-test('phoenix.js rejoins after phx_error', LIMIT, async (t) => {
-    const channel = await member(await serve(t, FIXTURE), 'room:x');
+check('phoenix.js rejoins after phx_error', async (server) => {
+    const channel = await member(server, 'room:x');
     const [failed, joined] = [inbox(), inbox()];
     channel.onError(failed.add);
     channel.joinPush.receive('ok', joined.add);
@@ -114,8 +120,7 @@ test('phoenix.js rejoins after phx_error', LIMIT, async (t) => {
     assert.deepEqual(await answer(channel.push('count', {})), { ok: { count: 1 } });
 });
 
-test('phoenix.js finds a restarted server and sends what waited once', LIMIT, async (t) => {
-    const server = await serve(t, FIXTURE);
+check('phoenix.js finds a restarted server and sends what waited once', async (server, t) => {
     const channel = await member(server, 'room:x');
     assert.deepEqual(await answer(channel.push('count', {})), { ok: { count: 1 } });
     const lost = inbox();
@@ -151,6 +156,65 @@ test('phoenix.js brings a token', LIMIT, async (t) => {
         socket.connect();
         await failed.next();
         assert.equal(socket.isConnected(), false);
+        socket.disconnect();
+    }
+});
+
+test('phoenix.js sends bytes by long polling', LIMIT, async (t) => {
+    const server = await serve(t, FIXTURE);
+    const a = await member(Object.assign(server, { transport: LongPoll }), 'room:x');
+    const b = await member(Object.assign(server, { transport: WebSocket }), 'room:x');
+    const bytes = Uint8Array.from({ length: 256 }, (_, i) => 255 - i);
+    const [atA, atB] = [received(a, 'binary_broadcasted'), received(b, 'binary_broadcasted')];
+    tell(a, 'binary_broadcast', bytes.buffer);
+    assert.deepEqual(new Uint8Array(await atB.next()), bytes);
+    assert.deepEqual(await answer(a.push('ok', bytes.buffer)), { ok: {} });
+    assert.deepEqual(await answer(a.push('ok', {})), { ok: {} });
+    assert.deepEqual(atA.waiting, []); // they cannot be sent to it
+});
+
+test('phoenix.js by long polling is sent much at once, in order', LIMIT, async (t) => {
+    const server = Object.assign(await serve(t, FIXTURE), { transport: LongPoll });
+    const channel = await member(server, 'room:x');
+    const items = received(channel, 'item');
+    const answers = Array.from({ length: 250 }, () => answer(channel.push('count', {})));
+    assert.deepEqual(await answer(channel.push('push_many', { n: 1000 })), { ok: {} });
+    for (let i = 1; i <= 1000; i++) assert.deepEqual(await items.next(), { i });
+    assert.deepEqual(await Promise.all(answers),
+        answers.map((_, i) => ({ ok: { count: i + 1 } })));
+});
+
+test('phoenix.js opens a new session when its own has ended', LIMIT, async (t) => {
+    const server = Object.assign(await serve(t, FIXTURE), { transport: LongPoll });
+    const channel = connect(server, { params: { user_id: 'u' } }).channel('room:x', {});
+    const [closed, joined] = [inbox(), inbox()];
+    channel.socket.onClose(closed.add);
+    channel.join().receive('ok', joined.add);
+    await joined.next();
+    assert.deepEqual(await answer(channel.push('count', {})), { ok: { count: 1 } });
+    tell(channel, 'disconnect_me', {});
+    assert.equal((await closed.next()).code, 3410);
+    await joined.next();
+    assert.deepEqual(await answer(channel.push('count', {})), { ok: { count: 1 } });
+});
+
+test('phoenix.js falls back to long polling and remembers it', LIMIT, async (t) => {
+    const server = await serve(t, FIXTURE);
+    const session = new Map();
+    const sessionStorage = {
+        getItem: (key) => session.get(key) ?? null, setItem: (key, value) => session.set(key, value),
+    };
+    class Blocked { // as a proxy does it that lets no WebSocket through
+        constructor(url) { return new WebSocket(url.replace('/websocket', '/nothing')); }
+    }
+    server.transport = Blocked;
+    for (const remembered of [null, 'true']) {
+        assert.equal(sessionStorage.getItem('phx:fallback:LongPoll'), remembered);
+        const socket = connect(server, { longPollFallbackMs: 2000, sessionStorage });
+        const channel = socket.channel('room:x', {});
+        assert.deepEqual(await answer(channel.join()), { ok: {} });
+        assert.equal(socket.transport, LongPoll);
+        assert.deepEqual(await answer(channel.push('echo', { a: 1 })), { ok: { a: 1 } });
         socket.disconnect();
     }
 });
