@@ -514,7 +514,8 @@ static int endpoint_open(struct chat *chat)
 {
     const channels_config config = { .user = chat, .log = print_log, .request = serve_request };
     const channels_mount_options options = { .check_origin = CHANNELS_ORIGIN_SAME,
-                                             .websocket.max_message = 16384 };
+                                             .websocket.max_message = 16384,
+                                             .longpoll = { .on = true, .max_body = 65536 } };
     int err = channels_endpoint_new(&chat->endpoint, &config);
     if (err == CHANNELS_OK)
         err = channels_mount(chat->endpoint, "/socket", &socket_handler, &options, chat);

@@ -102,6 +102,7 @@ async function renewToken() {
 const socket = new Socket("/socket", {
     params: () => ({ token }),
     heartbeatIntervalMs: 10000, // a dead connection is noticed within twice that
+    longPollFallbackMs: 2500, // where no WebSocket gets through; remembered for the session
     reconnectAfterMs: (tries) => {
         const ms = RETRY_MS[tries - 1] ?? 10000;
         nextTry = Date.now() + ms;

@@ -133,6 +133,36 @@ check('what was confirmed in vain is not said twice', async (enter) => {
     await cable.pull();
 });
 
+check('where no WebSocket gets through it goes on by long polling', async (enter) => {
+    const cable = new Cable(chat.port);
+    cable.blocked = 0;
+    await cable.plug();
+    const ana = await enter('Ana');
+    const ben = await enter('Ben', { port: cable.port });
+    await ana.$('.notice').getByText('Ben came in').waitFor();
+    await ana.say('Hello Ben');
+    await ben.sees('Hello Ben');
+    await ben.write('Hello');
+    await ana.page.getByText('Ben is typing…').waitFor();
+    await ben.say('Hello Ana');
+    await ana.sees('Hello Ana');
+    await ana.sayAll(Array.from({ length: 30 }, (_, i) => `line ${i + 1}`));
+    await ben.sees('line 30');
+    assert.deepEqual(await ben.texts(), await ana.texts());
+
+    const before = cable.blocked;
+    assert.ok(before > 0, 'a WebSocket was tried');
+    assert.equal(await ben.page.evaluate(() => sessionStorage.getItem('phx:fallback:LongPoll')),
+                 'true');
+    await ben.page.reload();
+    await ben.connected();
+    await ben.say('and it is remembered');
+    await ana.sees('and it is remembered');
+    assert.equal(cable.blocked, before, 'no WebSocket is tried again');
+    await ben.leave();
+    await cable.pull();
+});
+
 check('a long absence is caught up with', async (enter) => {
     const cable = new Cable(chat.port);
     await cable.plug();

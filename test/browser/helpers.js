@@ -67,10 +67,16 @@ class Cable {
         this.to = to;
         this.port = 0;
         this.ends = new Set();
+        this.blocked = null; // how many WebSockets it has not let through; null: it lets them
     }
 
     async plug() {
         this.server = net.createServer((near) => {
+            near.on('data', (data) => {
+                if (this.blocked === null || !/^upgrade: *websocket/im.test(data)) return;
+                this.blocked++;
+                near.destroy();
+            });
             const far = net.connect(this.to, '127.0.0.1');
             for (const [end, other] of [[near, far], [far, near]]) {
                 this.ends.add(end);
