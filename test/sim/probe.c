@@ -20,7 +20,8 @@ void probe_note(probe *p, const char *format, ...)
 const char *probe_reason(channels_reason why)
 {
     static const char *const names[] = { "left",      "closed",  "stopped",      "failed",
-                                         "duplicate", "refused", "disconnected", "shutdown" };
+                                         "duplicate", "refused", "disconnected", "shutdown",
+                                         "idle",      "slow",    "broken",       "drained" };
     return names[why];
 }
 

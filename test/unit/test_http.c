@@ -450,17 +450,56 @@ static void finds_faults_of_hosts(void **state)
     assert_false(fits("transfer-encoding", "chunked"));
 }
 
+static size_t by_path(void *arg, const channels_request *head)
+{
+    unsigned *asked = arg;
+    ++*asked;
+    assert_string_equal(head->method, "POST");
+    return strcmp(head->path, "/large") == 0 ? 3 * BODY : 2;
+}
+
+static void limits_by_the_head(void **state)
+{
+    static const struct {
+        const char *text;
+        channels__http_result wanted;
+    } cases[] = { { "POST /large HTTP/1.1\r\nContent-Length: 192\r\n\r\n", CHANNELS__HTTP_MORE },
+                  { "POST /large HTTP/1.1\r\nContent-Length: 193\r\n\r\n",
+                    CHANNELS__HTTP_BODY_TOO_LARGE },
+                  { "POST /small HTTP/1.1\r\nContent-Length: 2\r\n\r\nab", CHANNELS__HTTP_REQUEST },
+                  { "POST /small HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc",
+                    CHANNELS__HTTP_BODY_TOO_LARGE } };
+    faulty f;
+    size_t took;
+    unsigned asked = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        faulty_init(&f);
+        channels__http *h = channels__http_new(&f.mem, HEAD, BODY);
+        channels__http_on_head(h, by_path, &asked);
+        static const char before[] = "POST /small HTTP/1.1\r\n\r\n";
+        assert_int_equal(feed(h, before, sizeof before - 1, 5, &took), CHANNELS__HTTP_REQUEST);
+        channels__http_reset(h);
+        assert_int_equal(feed(h, cases[i].text, strlen(cases[i].text), 7, &took), cases[i].wanted);
+        assert_string_equal(channels__http_request(h)->method, "POST"); /* good also if too large */
+        assert_int_equal(asked, 2 * (i + 1));
+        channels__http_free(h);
+        assert_int_equal(f.memory.blocks, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_a_request),     cmocka_unit_test(reads_bodies),
-        cmocka_unit_test(splits_targets),      cmocka_unit_test(knows_the_last_request),
-        cmocka_unit_test(one_after_the_other), cmocka_unit_test(says_when_100_is_awaited),
-        cmocka_unit_test(malformed_lines),     cmocka_unit_test(other_versions),
-        cmocka_unit_test(two_lengths),         cmocka_unit_test(bad_chunks),
-        cmocka_unit_test(heads_are_bounded),   cmocka_unit_test(bodies_are_bounded),
-        cmocka_unit_test(lines_are_bounded),   cmocka_unit_test(memory_may_run_out),
-        cmocka_unit_test(writes_responses),    cmocka_unit_test(finds_faults_of_hosts),
+        cmocka_unit_test(reads_a_request),       cmocka_unit_test(reads_bodies),
+        cmocka_unit_test(splits_targets),        cmocka_unit_test(knows_the_last_request),
+        cmocka_unit_test(one_after_the_other),   cmocka_unit_test(says_when_100_is_awaited),
+        cmocka_unit_test(malformed_lines),       cmocka_unit_test(other_versions),
+        cmocka_unit_test(two_lengths),           cmocka_unit_test(bad_chunks),
+        cmocka_unit_test(heads_are_bounded),     cmocka_unit_test(bodies_are_bounded),
+        cmocka_unit_test(memory_may_run_out),    cmocka_unit_test(writes_responses),
+        cmocka_unit_test(finds_faults_of_hosts), cmocka_unit_test(limits_by_the_head),
+        cmocka_unit_test(lines_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

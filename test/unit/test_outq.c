@@ -38,6 +38,8 @@ static void in_order_with_marks(void **state)
     channels__outq_init(&q);
     for (unsigned i = 0; i < 3; i++)
         assert_true(push(&q, &f, i, i == 1));
+    for (unsigned i = 0; i < 3; i++)
+        assert_memory_equal(channels__buf_bytes(channels__outq_at(&q, i)), &i, 4);
     leaves(&q, &f, 0, false);
     leaves(&q, &f, 1, true);
     assert_true(push(&q, &f, 3, true));
