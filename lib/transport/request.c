@@ -323,8 +323,6 @@ static int ask_session(channels_conn *c, channels__mount *mount, const channels_
     int err = channels__longpoll_request(mount, req, &asker, &c->in.http->poll);
     if (err != CHANNELS_OK)
         channels__conn_over(c);
-    else if (c->state == CHANNELS__CONN_OVER)
-        tell_session(c, false);
     return err;
 }
 

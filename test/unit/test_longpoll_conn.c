@@ -157,6 +157,41 @@ static void too_much_comes_behind_a_poll(conn_case *t)
     told(&t->b, "204");
 }
 
+/* The answers before it have not left yet: that says nothing of the poll. */
+static void behind_answers_that_wait(conn_case *t)
+{
+    join(t);
+    t->a.window = 0;
+    request(&t->a, "POST", "", "['1','2','room:a','none',{}]");
+    get(&t->a);
+    t->a.window = SIZE_MAX;
+    conn_flush(&t->a);
+    told(&t->a, "200");
+    silent(&t->a);
+    conn_close(&t->a);
+    news(t, 1);
+    conn_turn(t, 0);
+    get(&t->b);
+    told(&t->b, "200 " NEWS(1));
+    assert_null(strstr(t->host.log, "channels_longpoll_done"));
+}
+
+static void the_next_request_waits_for_the_answer(conn_case *t)
+{
+    join(t);
+    news(t, 1);
+    t->a.window = 10;
+    get(&t->a);
+    get(&t->a);
+    t->a.window = SIZE_MAX;
+    conn_flush(&t->a);
+    conn_turn(t, 0);
+    told(&t->a, "200 " NEWS(1));
+    news(t, 2);
+    conn_turn(t, 0);
+    told(&t->a, "200 " NEWS(2));
+}
+
 static void its_connection_ends(conn_case *t)
 {
     join(t);
@@ -525,6 +560,8 @@ int main(void)
         CONN_TEST(on_one_connection),
         CONN_TEST(what_comes_behind_a_poll_waits),
         CONN_TEST(too_much_comes_behind_a_poll),
+        CONN_TEST(behind_answers_that_wait),
+        CONN_TEST(the_next_request_waits_for_the_answer),
         CONN_TEST(its_connection_ends),
         CONN_TEST(the_newer_poll_wins),
         CONN_TEST(cut_at_any_byte),
