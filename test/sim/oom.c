@@ -82,6 +82,7 @@ EXPORTED void free(void *p)
 typedef struct play {
     sim_host host;
     sim_wire a, b, c, d, e; /* e comes to the mount without channels */
+    sim_wire f, g;          /* by long polling, both for one session */
     int admitted, terminated, connected, disconnected, drops, infos;
     channels_ref waiting[8];
     unsigned nwaiting;
@@ -279,11 +280,12 @@ static const channels_pubsub_adapter adapter = { .name = "none",
 
 static void carry(play *p)
 {
-    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d, &p->e };
-    for (int i = 0; i < 5; i++)
+    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d, &p->e,
+                                &p->f, &p->g };
+    for (int i = 0; i < 7; i++)
         sim_wire_move_all(wires[i]);
     sim_wait(&p->host, 1);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 7; i++) {
         sim_wire_move_all(wires[i]);
         for (sim_message *m; (m = sim_wire_hear(wires[i])) != NULL;)
             free(m);
@@ -320,8 +322,9 @@ static void open_all(play *p)
         "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         "sec-websocket-protocol: phoenix, base64url.bearer.phx.MTIzNA\r\n\r\n";
     static const char plain[] = "GET /page HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
-    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d, &p->e };
-    for (int i = 0; i < 5; i++)
+    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d, &p->e,
+                                &p->f, &p->g };
+    for (int i = 0; i < 7; i++)
         sim_wire_open(wires[i], &p->host);
     sim_wire_upgrade(&p->a, "/socket/websocket?vsn=2.0.0&name=a%20b");
     sim_wire_upgrade(&p->b, "/socket/websocket");
@@ -385,6 +388,47 @@ static void talk(play *p)
     carry(p);
 }
 
+static void request(sim_wire *w, const char *method, const char *token, const char *body)
+{
+    char target[160], headers[100], *text = sim_quoted(body);
+    snprintf(target, sizeof target, "/socket/longpoll?vsn=2.0.0&token=%s", token);
+    snprintf(headers, sizeof headers,
+             "content-type: application/x-ndjson\r\ncontent-length: %zu\r\n", strlen(text));
+    sim_wire_request(w, method, target, headers);
+    sim_wire_raw(w, text, strlen(text));
+    free(text);
+}
+
+/* A session: messages of both kinds, a poll on each connection, one of which breaks. */
+static void poll_for_all(play *p)
+{
+    char token[80] = "none";
+    request(&p->f, "GET", token, "");
+    carry(p);
+    sscanf(p->f.body, "{\"status\":410,\"token\":\"%79[^\"]", token);
+    request(&p->f, "OPTIONS", token, "");
+    request(&p->f, "POST", token,
+            "['1','1','room:lp','phx_join',{}]\nAAABBwkycGhvZW5peGhlYXJ0YmVhdA==\n"
+            "['1','3','room:lp','secret',{}]\n['1','4','room:lp','later',{}]");
+    carry(p);
+    settle_waiting(p);
+    request(&p->g, "GET", token, "");
+    sim_wire_move(&p->g, 1000, 100);
+    request(&p->f, "GET", token, "");
+    sim_wire_move_all(&p->f);
+    sim_wire_cut(&p->g);
+    carry(p);
+    request(&p->f, "GET", token, "");
+    sim_wire_move_all(&p->f);
+    for (int i = 0; i < 10; i++)
+        channels_pubsub_broadcast(p->host.ep, "room:lp", "news", channels_json("{\"a\":1}"));
+    carry(p);
+    request(&p->f, "GET", token, "");
+    carry(p);
+    channels_disconnect(p->host.ep, "user");
+    carry(p);
+}
+
 static void part(play *p)
 {
     sim_wire_text(&p->a, "['1','40','room:b','phx_leave',{}]");
@@ -409,6 +453,7 @@ static void live(play *p)
     open_all(p);
     join_all(p);
     talk(p);
+    poll_for_all(p);
     channels_pubsub_unsubscribe(p->host.ep, sub);
     part(p);
 }
@@ -439,8 +484,9 @@ static void live_on(play *p)
 
 static void cut_all(play *p)
 {
-    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d, &p->e };
-    for (int i = 0; i < 5; i++)
+    sim_wire *const wires[] = { &p->a, &p->b, &p->c, &p->d, &p->e,
+                                &p->f, &p->g };
+    for (int i = 0; i < 7; i++)
         sim_wire_cut(wires[i]);
 }
 
@@ -448,7 +494,7 @@ static const char *verdict(const play *p, bool all_there, size_t lost)
 {
     if (p->wrong != NULL)
         return p->wrong;
-    if (all_there && (p->connected < 5 || p->admitted < 23 || p->infos < 20))
+    if (all_there && (p->connected < 6 || p->admitted < 24 || p->infos < 20))
         return "not all has happened that should";
     if (lost != 0)
         return "memory is lost";
@@ -463,7 +509,9 @@ static const char *verdict(const play *p, bool all_there, size_t lost)
 static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t *calls)
 {
     static const channels_config config = { .pubsub = &adapter, .request = on_request };
-    static const channels_mount_options options = { .auth_token = true, .all_headers = true };
+    static const channels_mount_options options = { .auth_token = true,
+                                                    .all_headers = true,
+                                                    .longpoll.on = true };
     play *p = sim_alloc(sizeof *p);
     memset(p, 0, sizeof *p);
     sim_memory *memory = failing != NULL ? failing : &p->host.memory;
@@ -473,7 +521,7 @@ static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t
     counting = failing != NULL;
     int err = sim_start_with(&p->host, &config);
     if (err == CHANNELS_OK) {
-        err = channels_mount(p->host.ep, "/socket", &handler, NULL, p);
+        err = channels_mount(p->host.ep, "/socket", &handler, &options, p);
         if (err == CHANNELS_OK)
             err = channels_mount(p->host.ep, "/raw/:name", &frames, &options, p);
         if (err == CHANNELS_OK)
@@ -493,6 +541,8 @@ static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t
     sim_wire_deinit(&p->c);
     sim_wire_deinit(&p->d);
     sim_wire_deinit(&p->e);
+    sim_wire_deinit(&p->f);
+    sim_wire_deinit(&p->g);
     free(p);
     return wrong;
 }
