@@ -125,6 +125,8 @@ static bool take_answer(sim_wire *w)
                              strcmp(value, ACCEPT) != 0))
         w->wrong = "sec-websocket-accept";
     snprintf(w->body, sizeof w->body, "%.*s", (int)body, end + 4);
+    if (w->answer != NULL)
+        w->answer(w->arg, w->status, end + 4, body);
     drop(&w->in, len + body);
     return true;
 }

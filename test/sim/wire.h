@@ -24,6 +24,9 @@ typedef struct sim_wire {
     size_t said;         /* and that were ever put into it */
     int status;          /* of the last answer in HTTP; 101: it speaks WebSocket */
     char body[256];      /* of it */
+    /* Gets each answer in HTTP, if it is set after opening. */
+    void (*answer)(void *arg, int status, const char *body, size_t len);
+    void *arg;
     int code;            /* of the Close it got; 0: none, 1005: one without a code */
     bool close_said;     /* it has sent a Close of its own */
     unsigned pongs;
