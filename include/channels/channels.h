@@ -264,6 +264,7 @@ typedef struct channels_longpoll_options {
     uint32_t window_ms;       /* a poll is held so long; 10000. A session that is not polled for half
                                * as long again ends. */
     uint32_t token_max_age_s; /* of a session; 1209600, two weeks */
+    uint32_t max_sessions;    /* of the mount, then 503; 100000 */
     uint32_t max_batch;       /* messages of one POST, the rest is dropped; 100 */
     size_t max_body;          /* of a POST, then 400; 8 MB */
 } channels_longpoll_options;
@@ -338,7 +339,8 @@ CHANNELS_API int channels_stop(channels_channel *ch);
 CHANNELS_API void *channels_socket_assigns(channels_socket *s);
 CHANNELS_API channels_endpoint *channels_socket_endpoint(const channels_socket *s);
 CHANNELS_API const char *channels_socket_id(const channels_socket *s); /* NULL if it has none */
-CHANNELS_API const char *channels_socket_transport(const channels_socket *s); /* "websocket" */
+/* "websocket" or "longpoll". */
+CHANNELS_API const char *channels_socket_transport(const channels_socket *s);
 /* The subprotocol that was agreed on; NULL if none was. */
 CHANNELS_API const char *channels_socket_subprotocol(const channels_socket *s);
 /* Only while connecting. A "disconnect" broadcast on the topic `id` closes the client: see
@@ -438,7 +440,7 @@ typedef struct channels_config {
     void (*request_end)(void *user, channels_ref to, bool sent);
     const char *host;         /* the public host name, for CHANNELS_ORIGIN_HOST ["localhost"] */
     size_t max_http_head;     /* then 431 [16 KB] */
-    size_t max_http_body;     /* then 413 [64 KB] */
+    size_t max_http_body;     /* then 413, unless it is for a long-poll session [64 KB] */
     uint32_t http_timeout_ms; /* for a whole request to arrive, then cut [10000] */
     uint32_t linger_ms;       /* for the peer to take our last bytes and close [2000] */
     const char *secret;       /* signs the tokens of long-poll sessions [random] */
@@ -486,7 +488,7 @@ CHANNELS_API void channels_endpoint_run(channels_endpoint *ep);
 CHANNELS_API uint64_t channels_endpoint_timeout(const channels_endpoint *ep);
 
 /* --- Bytes in, bytes out ------------------------------------------------------------------
- * HTTP/1.1 and WebSocket on one accepted stream. After an accept(): _new. When bytes arrived:
+ * HTTP/1.1, long polling and WebSocket on one accepted stream. After an accept(): _new. When bytes arrived:
  * _feed. To write: _output lends, _sent retires. At the stream's end or error: _free. Before the
  * loop sleeps: every connection from channels_endpoint_next_ready(). <channels/adapters/libev.h>
  * and poll.h do all this for you; their endpoint's connections are all theirs. For speed, _output,

@@ -21,7 +21,7 @@ CHANNELS_API const void *channels_buf_data(const channels_buf *buf, size_t *len)
 /* How to reach a client. Called on the endpoint's thread, from inside other calls; may not call
  * back into the endpoint, but for what is said below (note what is to do, do it from the loop). */
 typedef struct channels_transport {
-    const char *name; /* names the mount's options: "websocket" */
+    const char *name; /* names the mount's options: "websocket", "longpoll" */
     /* Optional. What a message looks like on this wire; asked once for a broadcast, not once for
      * each client. Takes `msg`, gives a buf (it may be the same); NULL if memory ran out. */
     channels_buf *(*frame)(channels_endpoint *ep, channels_buf *msg, channels_kind kind);

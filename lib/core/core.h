@@ -151,7 +151,8 @@ typedef struct channels__mount {
     /* For the long-poll transport's sessions: a poll is held; nobody has polled for one window and a
      * half; 0 ms, for a poll that can be answered. */
     channels__alarms held, unpolled, filled;
-    size_t size;                    /* of this block */
+    uint32_t nsessions;
+    size_t size; /* of this block */
     _Alignas(max_align_t) char copies[];
 } channels__mount;
 

@@ -142,6 +142,7 @@ static void complete(channels_mount_options *o)
     DEFAULT(o->websocket.max_empty_fragments, 1024);
     DEFAULT(o->longpoll.window_ms, 10000);
     DEFAULT(o->longpoll.token_max_age_s, 1209600);
+    DEFAULT(o->longpoll.max_sessions, 100000);
     DEFAULT(o->longpoll.max_batch, 100);
     DEFAULT(o->longpoll.max_body, 8000000);
     if (o->websocket.path == NULL)

@@ -9,16 +9,16 @@
 #include "wire/batch.h"
 #include "wire/query.h"
 
-#define ALLOW_ORIGIN { "access-control-allow-origin", "*" }
-#define JSON_TYPE { "content-type", "application/json; charset=utf-8" }
-
 /* --- Answers ------------------------------------------------------------------------------ */
+
+/* All answers have the first, those with a body the second, those of a session the third. */
+static const channels_header common[] = { { "access-control-allow-origin", "*" },
+                                          { "content-type", "application/json; charset=utf-8" },
+                                          { "cache-control", "no-store" } };
 
 void channels__longpoll_answer(const channels__asker *asker, const char *json, size_t len)
 {
-    static const channels_header headers[] = { ALLOW_ORIGIN, JSON_TYPE,
-                                               { "cache-control", "no-store" } };
-    const channels_response r = { 200, headers, 3, json, len };
+    const channels_response r = { 200, common, 3, json, len };
     asker->respond(asker->arg, &r);
 }
 
@@ -29,25 +29,17 @@ static void answer_status(const channels__asker *asker, int status)
     channels__longpoll_answer(asker, json, (size_t)n);
 }
 
-void channels__longpoll_fail(const channels__asker *asker, int status)
+void channels__longpoll_fail(const channels__asker *asker, const channels_response *error)
 {
-    static const channels_header headers[] = { ALLOW_ORIGIN, JSON_TYPE };
-    channels_response r = status == 400 ? channels__bad_request : channels__server_error;
-    r.headers = headers;
-    r.nheaders = 2;
-    asker->respond(asker->arg, &r);
-}
-
-static void no_such_method(const channels__asker *asker)
-{
-    static const channels_header headers[] = { ALLOW_ORIGIN };
-    const channels_response r = { .status = 400, .headers = headers, .nheaders = 1 };
+    channels_response r = *error;
+    r.headers = common;
+    r.nheaders = r.body_len != 0 ? 2 : 1;
     asker->respond(asker->arg, &r);
 }
 
 /* --- OPTIONS: what a page of another origin may send ---------------------------------------- */
 
-/* The values of all headers of that name with ", " between them; only counted while `to` is NULL. */
+/* The values of all headers of that name, ", " between them; only counted while `to` is NULL. */
 static size_t join_values(const channels_request *req, const char *name, char *to)
 {
     size_t n = 0;
@@ -70,7 +62,7 @@ static int preflight(channels__mount *m, const channels_request *req, const chan
     if (allowed == NULL)
         return CHANNELS_ERR_NOMEM;
     join_values(req, asked, allowed);
-    const channels_header headers[] = { ALLOW_ORIGIN,
+    const channels_header headers[] = { common[0],
                                         { "access-control-allow-headers", allowed },
                                         { "access-control-allow-methods", "get, post, options" },
                                         { "access-control-max-age", "3600" } };
@@ -95,12 +87,24 @@ static channels__session *session_of(channels__mount *m, const channels_request 
     return channels__session_find(m, token);
 }
 
+#define UNAVAILABLE "{\"errors\":{\"detail\":\"Service Unavailable\"}}"
+
 static int get(channels__mount *m, const channels_request *req, const channels__asker *asker,
                channels_ref *request)
 {
+    static const channels_response too_many = { .status = 503,
+                                                .body = UNAVAILABLE,
+                                                .body_len = sizeof UNAVAILABLE - 1 };
     channels__session *s = session_of(m, req);
     if (s != NULL)
         return channels__session_poll(s, asker, request);
+    if (m->nsessions >= m->options.longpoll.max_sessions) {
+        channels__log(m->ep, CHANNELS_LOG_WARNING,
+                      "refused a long-poll session of %s: it has %u already", m->path,
+                      (unsigned)m->nsessions);
+        channels__longpoll_fail(asker, &too_many);
+        return CHANNELS_OK;
+    }
     s = channels__session_new(m);
     return s != NULL ? channels__session_open(s, req, asker, request) : CHANNELS_ERR_NOMEM;
 }
@@ -167,7 +171,7 @@ static int post(channels__mount *m, const channels_request *req, const channels_
         return CHANNELS_OK;
     }
     if (req->body_len > m->options.longpoll.max_body) {
-        channels__longpoll_fail(asker, 400);
+        channels__longpoll_fail(asker, &channels__bad_request);
         return CHANNELS_OK;
     }
     channels__batch batch = batch_of(m, req);
@@ -178,7 +182,7 @@ static int post(channels__mount *m, const channels_request *req, const channels_
     if (all_base64(batch, room))
         answer_status(asker, deliver(s->socket, batch, room));
     else
-        channels__longpoll_fail(asker, 400);
+        channels__longpoll_fail(asker, &channels__bad_request);
     channels__free(mem, room, size);
     return CHANNELS_OK;
 }
@@ -188,9 +192,10 @@ static int post(channels__mount *m, const channels_request *req, const channels_
 int channels__longpoll_request(channels__mount *m, const channels_request *req,
                                const channels__asker *asker, channels_ref *request)
 {
+    static const channels_response no_such_method = { .status = 400 };
     request->id = 0;
     if (!channels__query_valid(req->query))
-        channels__longpoll_fail(asker, 400);
+        channels__longpoll_fail(asker, &channels__bad_request);
     else if (!channels__origin_ok(m, req))
         answer_status(asker, 403);
     else if (strcmp(req->method, "GET") == 0)
@@ -200,16 +205,15 @@ int channels__longpoll_request(channels__mount *m, const channels_request *req,
     else if (strcmp(req->method, "OPTIONS") == 0)
         return preflight(m, req, asker);
     else
-        no_such_method(asker);
+        channels__longpoll_fail(asker, &no_such_method);
     return CHANNELS_OK;
 }
 
 size_t channels__longpoll_max_body(channels__mount *m, const channels_request *head)
 {
     size_t max = m->options.longpoll.max_body, strangers = m->ep->config.max_http_body;
-    if (max <= strangers ||
-        (strcmp(head->method, "POST") == 0 && channels__query_valid(head->query) &&
-         session_of(m, head) != NULL))
+    if (max <= strangers || (strcmp(head->method, "POST") == 0 &&
+                             channels__query_valid(head->query) && session_of(m, head) != NULL))
         return max;
     return strangers;
 }

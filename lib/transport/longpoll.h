@@ -60,8 +60,8 @@ int channels__longpoll_request(channels__mount *mount, const channels_request *r
                                const channels__asker *asker, channels_ref *request);
 void channels__longpoll_done(channels_endpoint *ep, channels_ref request, bool sent);
 size_t channels__longpoll_max_body(channels__mount *mount, const channels_request *head);
-/* HTTP 200 with this as JSON; or HTTP `status` with Phoenix' words for it. */
+/* HTTP 200 with this as JSON; or what another HTTP status says. */
 void channels__longpoll_answer(const channels__asker *asker, const char *json, size_t len);
-void channels__longpoll_fail(const channels__asker *asker, int status);
+void channels__longpoll_fail(const channels__asker *asker, const channels_response *error);
 
 #endif

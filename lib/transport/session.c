@@ -37,8 +37,8 @@ static size_t write_empty(const channels__session *s, int status, char json[EMPT
 {
     char token[CHANNELS__LONGPOLL_TOKEN_TEXT];
     channels__longpoll_token_write(&s->token, token);
-    return (size_t)snprintf(json, EMPTY_ANSWER,
-                            "{\"status\":%d,\"token\":\"%s\",\"messages\":[]}", status, token);
+    return (size_t)snprintf(json, EMPTY_ANSWER, "{\"status\":%d,\"token\":\"%s\",\"messages\":[]}",
+                            status, token);
 }
 
 /* Without messages: 204 to a poll, 410 to who has opened the session. */
@@ -58,7 +58,7 @@ static void answer_refused(const channels__asker *asker, bool failed)
 {
     static const char forbidden[] = "{\"status\":403}";
     if (failed)
-        channels__longpoll_fail(asker, 500);
+        channels__longpoll_fail(asker, &channels__server_error);
     else
         channels__longpoll_answer(asker, forbidden, sizeof forbidden - 1);
 }
@@ -127,6 +127,7 @@ static channels_socket *dispose(channels__session *s)
     channels_endpoint *ep = s->mount->ep;
     channels_socket *socket = s->socket;
     take_asker(s);
+    s->mount->nsessions--;
     if (s->flight != 0)
         channels__ref_free(&ep->refs, s->flight);
     if (s->slot != 0)
@@ -236,9 +237,8 @@ static bool make_token(channels__session *s)
     unsigned char nonce[CHANNELS__LONGPOLL_NONCE];
     s->slot = new_slot(s, CHANNELS__REF_SESSION);
     return s->slot != 0 && ep->config.random(ep->config.user, nonce, sizeof nonce) >= 0 &&
-           channels__longpoll_token_sign(ep->session_key,
-                                         channels__ref_of(&ep->refs, s->slot).id, nonce,
-                                         &s->token);
+           channels__longpoll_token_sign(ep->session_key, channels__ref_of(&ep->refs, s->slot).id,
+                                         nonce, &s->token);
 }
 
 channels__session *channels__session_new(channels__mount *mount)
@@ -250,6 +250,7 @@ channels__session *channels__session_new(channels__mount *mount)
     s->born = mount->ep->now;
     channels__alarm_init(&s->alarm);
     channels__outq_init(&s->out);
+    mount->nsessions++;
     mount->held.expired = window_over;
     mount->filled.expired = can_be_answered;
     mount->unpolled.expired = not_polled;
@@ -261,7 +262,8 @@ channels__session *channels__session_new(channels__mount *mount)
 
 static bool expired(const channels__session *s)
 {
-    return s->mount->ep->now - s->born >= s->mount->options.longpoll.token_max_age_s * UINT64_C(1000);
+    return s->mount->ep->now - s->born >=
+           s->mount->options.longpoll.token_max_age_s * UINT64_C(1000);
 }
 
 channels__session *channels__session_find(channels__mount *mount, const char *text)

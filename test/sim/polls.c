@@ -1,5 +1,5 @@
-/* polls.c - clients that come by long polling, by bytes, over connections that are cut anywhere: what
- * happens next is drawn from a seed. Whatever is sent to a session has to arrive in order, and
+/* polls.c - clients that come by long polling, by bytes, over connections that are cut anywhere:
+ * what happens next is drawn from a seed. Whatever is sent to a session has to arrive in order, and
  * nothing of it twice: an answer that the kernel took as a whole counts as arrived, and what was in
  * another comes again. What a client says is heard in order, and once if it was confirmed.
  *
@@ -152,7 +152,8 @@ static void hear_number(client *c, const char *text)
     cJSON *message = cJSON_Parse(text);
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(message, 4), "n");
     if (n != NULL && (unsigned)n->valueint != c->heard + 1)
-        wrong(c->world, "session %u heard %u after %u", c->session, (unsigned)n->valueint, c->heard);
+        wrong(c->world, "session %u heard %u after %u", c->session, (unsigned)n->valueint,
+              c->heard);
     if (n != NULL)
         c->heard++;
     c->world->messages++;

@@ -38,13 +38,13 @@ int longpoll_case_stop(void **state)
 }
 
 void longpoll_ask(longpoll_case *t, sim_ask *a, const char *method, const char *target,
-         const char *headers, const char *body)
+                  const char *headers, const char *body)
 {
     assert_int_equal(sim_ask_text(a, &t->host, method, target, headers, body), CHANNELS_OK);
 }
 
 void longpoll_ask_with_token(longpoll_case *t, sim_ask *a, const char *method, const char *target,
-                    const char *headers, const char *body)
+                             const char *headers, const char *body)
 {
     char whole[512];
     int n = snprintf(whole, sizeof whole, "%.*s%s%s", (int)strcspn(target, "%"), target, t->token,
@@ -72,7 +72,8 @@ void longpoll_post(longpoll_case *t, sim_ask *a, const char *text)
 
 void longpoll_post_lines(longpoll_case *t, sim_ask *a, const char *text)
 {
-    longpoll_ask_with_token(t, a, "POST", LP "&token=%s", "content-type: application/x-ndjson\n", text);
+    longpoll_ask_with_token(t, a, "POST", LP "&token=%s", "content-type: application/x-ndjson\n",
+                            text);
 }
 
 void longpoll_answered_at(sim_ask *a, const char *text, const char *file, int line)

@@ -42,10 +42,10 @@ void longpoll_poll_once(longpoll_case *t, sim_ask *a);
 void longpoll_post(longpoll_case *t, sim_ask *a, const char *text);
 void longpoll_post_lines(longpoll_case *t, sim_ask *a, const char *text);
 void longpoll_ask(longpoll_case *t, sim_ask *a, const char *method, const char *target,
-         const char *headers, const char *body);
+                  const char *headers, const char *body);
 /* With the session's token in `target`, where %s stands for it. */
 void longpoll_ask_with_token(longpoll_case *t, sim_ask *a, const char *method, const char *target,
-                    const char *headers, const char *body);
+                             const char *headers, const char *body);
 
 #define open_session(t) longpoll_open_session(t)
 #define poll_once(t, a) longpoll_poll_once(t, a)

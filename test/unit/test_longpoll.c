@@ -37,7 +37,8 @@ static void opens_a_session(void **state)
                                    "cache-control: no-store\n");
     assert_int_equal(strlen(t->token), 76);
     assert_int_equal(strspn(t->token, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                      "0123456789-_"), 76);
+                                      "0123456789-_"),
+                     76);
     traced(t, "connect;");
 }
 
@@ -207,7 +208,8 @@ static void said_wrongly(void **state)
     for (uint64_t slot = 1; slot < 8; slot++)
         for (uint64_t generation = 1; generation < 8; generation++)
             if ((generation << 32 | slot) != t->a.ref.id)
-                channels_longpoll_done(t->host.ep, (channels_ref){ generation << 32 | slot }, false);
+                channels_longpoll_done(t->host.ep, (channels_ref){ generation << 32 | slot },
+                                       false);
     const channels_response r = { .status = 200 };
     assert_int_equal(channels_respond(t->host.ep, t->a.ref, &r), CHANNELS_ERR_INVALID);
     channels_ref_drop(t->host.ep, t->a.ref);
@@ -357,8 +359,9 @@ static void too_much_is_on_its_way(void **state)
 static void the_token_is_too_old(void **state)
 {
     longpoll_case *t = *state;
-    longpoll_case_restart(
-        t, NULL, (channels_mount_options){ .longpoll = { .window_ms = 1000, .token_max_age_s = 2 } });
+    longpoll_case_restart(t, NULL,
+                          (channels_mount_options){
+                              .longpoll = { .window_ms = 1000, .token_max_age_s = 2 } });
     join(t);
     poll_once(t, &t->a);
     sim_wait(&t->host, 1000);
@@ -461,11 +464,8 @@ static void tokens_are_of_one_node(void **state)
         uint64_t random;
         bool same;
     } lives[] = { { "s", "n", 17, true }, /* as if the nonce could be the same */
-                  { "s", "n", 18, false },
-                  { "s", "m", 17, false },
-                  { "t", "n", 17, false },
-                  { NULL, "n", 17, false },
-                  { "s", NULL, 17, false } };
+                  { "s", "n", 18, false },  { "s", "m", 17, false }, { "t", "n", 17, false },
+                  { NULL, "n", 17, false }, { "s", NULL, 17, false } };
     longpoll_case *t = *state;
     char token[80];
     one_life(t, "s", "n", 17);
@@ -480,6 +480,26 @@ static void tokens_are_of_one_node(void **state)
 }
 
 /* --- Coming in ---------------------------------------------------------------------------- */
+
+static void too_many_sessions(void **state)
+{
+    longpoll_case *t = *state;
+    longpoll_case_restart(t, NULL, (channels_mount_options){ .longpoll.max_sessions = 3 });
+    for (int i = 0; i < 3; i++)
+        open_session(t);
+    for (int i = 0; i < 2; i++) {
+        ask(t, &t->a, "GET", LP, NULL, NULL);
+        answered(&t->a, "HTTP 503 {\"errors\":{\"detail\":\"Service Unavailable\"}}");
+        logged(t, "it has 3 already");
+    }
+    poll_once(t, &t->a);
+    sim_wait(&t->host, WINDOW + WINDOW / 2); /* the other two end */
+    answered(&t->a, "204");
+    open_session(t);
+    open_session(t);
+    ask(t, &t->a, "GET", LP, NULL, NULL);
+    assert_int_equal(t->a.status, 503);
+}
 
 static int say_no(channels_socket *s, const channels_request *req, probe *p)
 {
@@ -772,6 +792,7 @@ int main(void)
         LONGPOLL_TEST(the_header_counts_first),
         LONGPOLL_TEST(tokens_are_of_one_mount),
         LONGPOLL_TEST(tokens_are_of_one_node),
+        LONGPOLL_TEST(too_many_sessions),
         LONGPOLL_TEST(refused),
         LONGPOLL_TEST(accepted_later),
         LONGPOLL_TEST(refused_later),

@@ -325,8 +325,8 @@ static void heads(conn_case *t)
 static void announce(conn_client *c, const char *method, const char *headers)
 {
     char head[500];
-    snprintf(head, sizeof head, "%s /socket/longpoll?token=%s HTTP/1.1\r\nHost: x\r\n%s\r\n", method,
-             token, headers);
+    snprintf(head, sizeof head, "%s /socket/longpoll?token=%s HTTP/1.1\r\nHost: x\r\n%s\r\n",
+             method, token, headers);
     conn_say(c, head);
 }
 
@@ -473,11 +473,13 @@ static void waits_to_come_in(conn_case *t)
 
 static void read_by_the_host(conn_case *t)
 {
-    const channels_request req = { .method = "GET", .path = "/socket/longpoll", .query = "vsn=2.0.0" };
+    const channels_request req = { .method = "GET",
+                                   .path = "/socket/longpoll",
+                                   .query = "vsn=2.0.0" };
     begin(t);
     conn_close(&t->a);
-    assert_int_equal(
-        channels_conn_new_from(t->host.ep, &req, NULL, 0, &t->a, &t->a.conn), CHANNELS_OK);
+    assert_int_equal(channels_conn_new_from(t->host.ep, &req, NULL, 0, &t->a, &t->a.conn),
+                     CHANNELS_OK);
     conn_turn(t, 0);
     told(&t->a, "410");
     request(&t->a, "POST", "", JOIN_A);

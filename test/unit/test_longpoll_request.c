@@ -44,8 +44,10 @@ static void other_methods(void **state)
 static void preflights(void **state)
 {
     longpoll_case *t = *state;
-    ask(t, &t->a, "OPTIONS", LP, "Access-Control-Request-Headers: a, x-b\nx-y: z\n"
-        "access-control-request-headers: c\n", NULL);
+    ask(t, &t->a, "OPTIONS", LP,
+        "Access-Control-Request-Headers: a, x-b\nx-y: z\n"
+        "access-control-request-headers: c\n",
+        NULL);
     answered(&t->a, "HTTP 200");
     assert_string_equal(t->a.head, "access-control-allow-origin: *\n"
                                    "access-control-allow-headers: a, x-b, c\n"
@@ -158,8 +160,9 @@ static void binary_lines(void **state)
 
 static void lines_that_are_no_base64(void **state)
 {
-    static const char *const bad[] = { "{}", "AAA", "AAEBBgQxMnJvb206YW5vbmU", "A===",
-                                       " " BINARY_NONE, BINARY_NONE "\rx", "AAEBBgQx_-==" };
+    static const char *const bad[] = { "{}",          "AAA",           "AAEBBgQxMnJvb206YW5vbmU",
+                                       "A===",        " " BINARY_NONE, BINARY_NONE "\rx",
+                                       "AAEBBgQx_-==" };
     longpoll_case *t = *state;
     char text[200];
     open_session(t);
@@ -180,8 +183,9 @@ static void too_many_lines(void **state)
     longpoll_case *t = *state;
     longpoll_case_restart(t, NULL, (channels_mount_options){ .longpoll.max_batch = 3 });
     open_session(t);
-    post_lines(t, &t->a, "\n\n\n\n" HEARTBEAT("1") "\n" HEARTBEAT("2") "\n" HEARTBEAT("3") "\n"
-               HEARTBEAT("4") "\n{what is it}");
+    post_lines(t, &t->a,
+               "\n\n\n\n" HEARTBEAT("1") "\n" HEARTBEAT("2") "\n" HEARTBEAT("3") "\n" HEARTBEAT(
+                   "4") "\n{what is it}");
     answered(&t->a, "200");
     heard(t, "200 " BEATS("1") " " BEATS("2") " " BEATS("3"));
 }
@@ -275,9 +279,11 @@ static void bad_requests(void **state)
     } cases[] = {
         { { .path = "/socket/longpoll" }, CHANNELS_ERR_INVALID, "no method or no path" },
         { { .method = "GET" }, CHANNELS_ERR_INVALID, "no method or no path" },
-        { { .method = "GET", .path = "/socket/longpoll", .nheaders = 1 }, CHANNELS_ERR_INVALID,
+        { { .method = "GET", .path = "/socket/longpoll", .nheaders = 1 },
+          CHANNELS_ERR_INVALID,
           "no headers" },
-        { { .method = "POST", .path = "/socket/longpoll", .body_len = 3 }, CHANNELS_ERR_INVALID,
+        { { .method = "POST", .path = "/socket/longpoll", .body_len = 3 },
+          CHANNELS_ERR_INVALID,
           "no bytes" },
         { { .method = "GET", .path = "/socket/websocket" }, CHANNELS_ERR_CLOSED, "" },
         { { .method = "GET", .path = "/socket/longpoll/x" }, CHANNELS_ERR_CLOSED, "" },
@@ -287,9 +293,9 @@ static void bad_requests(void **state)
     unsigned answers = 0;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         channels_ref ref = { 99 };
-        assert_int_equal(
-            channels_longpoll_request(t->host.ep, &cases[i].req, respond, &answers, &ref),
-            cases[i].result);
+        assert_int_equal(channels_longpoll_request(t->host.ep, &cases[i].req, respond, &answers,
+                                                   &ref),
+                         cases[i].result);
         assert_int_equal(ref.id, 0);
         logged(t, cases[i].log);
     }
@@ -302,7 +308,8 @@ static int ask_inside(channels_channel *ch, const channels_msg *msg, probe *p)
     unsigned answers = 0;
     channels_ref ref;
     (void)msg;
-    p->err = channels_longpoll_request(channels_channel_endpoint(ch), &req, respond, &answers, &ref);
+    p->err =
+        channels_longpoll_request(channels_channel_endpoint(ch), &req, respond, &answers, &ref);
     assert_int_equal(answers, 0);
     return CHANNELS_OK;
 }

@@ -21,8 +21,7 @@ static void splits(const char *body, bool lines, uint32_t max, const char *wante
     char shown[256] = "", *copy = malloc(strlen(body) + 1); /* its end is the body's */
     channels__str message;
     memcpy(copy, body, strlen(body));
-    channels__batch b =
-        channels__batch_of(channels__str_n(copy, strlen(body)), lines, max);
+    channels__batch b = channels__batch_of(channels__str_n(copy, strlen(body)), lines, max);
     while (channels__batch_next(&b, &message))
         snprintf(shown + strlen(shown), sizeof shown - strlen(shown),
                  channels__batch_binary(&b, message) ? "<%.*s>" : "(%.*s)", (int)message.n,
@@ -109,8 +108,8 @@ static void of_another_nonce(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_message),    cmocka_unit_test(lines),
-        cmocka_unit_test(there_and_back), cmocka_unit_test(of_another_key),
+        cmocka_unit_test(one_message),      cmocka_unit_test(lines),
+        cmocka_unit_test(there_and_back),   cmocka_unit_test(of_another_key),
         cmocka_unit_test(of_another_nonce),
     };
     return cmocka_run_group_tests_name("longpoll_wire", tests, NULL, NULL);
