@@ -294,7 +294,11 @@ static void begin(world *w, bool small)
                                        .max_channels = small ? 2 : 10,
                                        .max_nesting = small ? 3 : 0,
                                        .websocket.max_message = small ? 100 : 65536,
-                                       .websocket.max_empty_fragments = small ? 2 : 0 };
+                                       .websocket.max_empty_fragments = small ? 2 : 0,
+                                       .longpoll = { .on = true,
+                                                     .window_ms = 200,
+                                                     .max_sessions = 5,
+                                                     .max_body = small ? 100 : 8192 } };
     FUZZ_CHECK(channels_endpoint_new(&w->ep, &config) == CHANNELS_OK);
     FUZZ_CHECK(channels_mount(w->ep, "/socket", &handler, &options, NULL) == CHANNELS_OK);
     FUZZ_CHECK(channels_conn_new(w->ep, NULL, NULL, &w->conn) == CHANNELS_OK);
