@@ -296,7 +296,7 @@ static void begin(world *w, bool small)
                                        .websocket.max_message = small ? 100 : 65536,
                                        .websocket.max_empty_fragments = small ? 2 : 0,
                                        .longpoll = { .on = true,
-                                                     .window_ms = 200,
+                                                     .window_ms = 2000,
                                                      .max_sessions = 5,
                                                      .max_body = small ? 100 : 8192 } };
     FUZZ_CHECK(channels_endpoint_new(&w->ep, &config) == CHANNELS_OK);
