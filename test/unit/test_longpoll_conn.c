@@ -497,6 +497,24 @@ static void shut_down(conn_case *t)
 
 /* --- Memory ------------------------------------------------------------------------------- */
 
+/* What the header promises. */
+static void a_held_poll_is_small(conn_case *t)
+{
+    join(t); /* on a; the first session has made what all need */
+    size_t before = t->host.memory.bytes;
+    conn_open(&t->a, t);
+    token[0] = '\0';
+    get(&t->a);
+    told(&t->a, "410");
+    get(&t->a);
+    silent(&t->a);
+    size_t each = t->host.memory.bytes - before - probe_handler.assigns_size;
+    if (t->step == 0)
+        print_message("# %zu bytes for a session with its connection and a poll held on it\n",
+                      each);
+    assert_in_range(each, 500, 900);
+}
+
 static void life(conn_case *t)
 {
     char shown[4096];
@@ -579,6 +597,7 @@ int main(void)
         CONN_TEST(waits_to_come_in),
         CONN_TEST(read_by_the_host),
         CONN_TEST(shut_down),
+        CONN_TEST(a_held_poll_is_small),
         CONN_TEST(memory_runs_out),
     };
     return conn_test_run(tests, sizeof tests / sizeof *tests);
