@@ -118,6 +118,7 @@ EXAMPLE_NAMES := $(basename $(notdir $(EXAMPLE_SRC)))
 # What those need that the library does not, as pkg-config knows it. Where that is not installed
 # the example is left out, and `make all` says so.
 NEEDS_chat := sqlite3
+NEEDS_embed_libuv := libuv
 NEEDS_own_http := libsoup-3.0
 NEEDS_own_websocket := libwebsockets
 LEFT_OUT := $(foreach n,$(EXAMPLE_NAMES),$(if $(NEEDS_$n),$(shell \
@@ -245,7 +246,7 @@ $(OBJ)/support.a: $(TEST_SUPPORT)
 
 $(SERVERS) $(EXAMPLES) $(SOAK): LIBS += -Wl,--as-needed -lev -pthread
 $(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
-$(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -pthread
+$(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -luv -pthread
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC) $(FUZZ_SRC) \
             $(FUZZ_MAIN) $(SOAK_SRC))

@@ -490,8 +490,8 @@ CHANNELS_API uint64_t channels_endpoint_timeout(const channels_endpoint *ep);
 /* --- Bytes in, bytes out ------------------------------------------------------------------
  * HTTP/1.1, long polling and WebSocket on one accepted stream. After an accept(): _new. When bytes arrived:
  * _feed. To write: _output lends, _sent retires. At the stream's end or error: _free. Before the
- * loop sleeps: every connection from channels_endpoint_next_ready(). <channels/adapters/libev.h>
- * and poll.h do all this for you; their endpoint's connections are all theirs. For speed, _output,
+ * loop sleeps: every connection from channels_endpoint_next_ready(). <channels/adapters/libev.h>,
+ * libuv.h and poll.h do all this for you; their endpoint's connections are all theirs. For speed, _output,
  * _sent, _want and _next_ready do not check the thread. */
 enum {
     CHANNELS_WANT_READ = 1,     /* not set: stop reading for now */

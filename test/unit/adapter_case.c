@@ -1,0 +1,484 @@
+/* adapter_case.c - see adapter_case.h. */
+#include "unit/adapter_case.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <time.h>
+
+/* --- The case ----------------------------------------------------------------------------- */
+
+static int lowest_fd(void)
+{
+    int fd = dup(0);
+    close(fd);
+    return fd;
+}
+
+static uint64_t real_now(void *user)
+{
+    struct timespec ts;
+    (void)user;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static int start(void **state)
+{
+    const adapter *a = *state;
+    channels_config config = { .now_ms = real_now, .linger_ms = 20, .http_timeout_ms = 500 };
+    net *n = calloc(1, sizeof *n);
+    *state = n;
+    n->a = a;
+    n->first_fd = lowest_fd();
+    n->probe.host = &n->host;
+    if (sim_start_with(&n->host, &config) != CHANNELS_OK ||
+        channels_mount(n->host.ep, "/socket", &probe_handler, NULL, &n->probe) != CHANNELS_OK)
+        return 1;
+    n->loop = a->start(n->host.ep);
+    n->port = n->loop != NULL ? a->listen(n->loop, "127.0.0.1") : -1;
+    return n->port <= 0;
+}
+
+static int stop(void **state)
+{
+    net *n = *state;
+    n->a->stop(n->loop);
+    int lost = sim_stop(&n->host) != 0 || lowest_fd() != n->first_fd;
+    free(n);
+    return lost;
+}
+
+/* What libraries open once and for all is not lost in the first test. */
+static int warm_up(const adapter *a)
+{
+    void *state = (void *)(uintptr_t)a;
+    int err = start(&state);
+    (void)stop(&state);
+    return err;
+}
+
+void turn(net *n, int timeout_ms)
+{
+    n->a->run_once(n->loop, timeout_ms);
+}
+
+size_t clients(const net *n)
+{
+    return n->a->clients(n->loop);
+}
+
+void until_clients(net *n, size_t count)
+{
+    while (clients(n) != count)
+        turn(n, 10);
+}
+
+/* --- The other end ------------------------------------------------------------------------- */
+
+static int open_fd(int port)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET };
+    int fd = socket(AF_INET, SOCK_STREAM, 0), size = 65536;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons((uint16_t)port);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size); /* writes are cut short */
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static far_end far_end_of(net *n, int fd)
+{
+    far_end p = { n, fd, n->a->secure != NULL ? n->a->secure(fd) : NULL };
+    return p;
+}
+
+far_end dial(net *n)
+{
+    return far_end_of(n, open_fd(n->port));
+}
+
+static ssize_t put_some(far_end *p, const char *data, size_t len)
+{
+    return p->secure != NULL ? p->n->a->send(p->secure, data, len)
+                             : send(p->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static ssize_t get_some(far_end *p, char *dst, size_t len)
+{
+    return p->secure != NULL ? p->n->a->recv(p->secure, dst, len)
+                             : recv(p->fd, dst, len, MSG_DONTWAIT);
+}
+
+void put(far_end *p, const void *data, size_t len)
+{
+    for (size_t sent = 0; sent < len;) {
+        ssize_t part = put_some(p, (const char *)data + sent, len - sent);
+        assert_true(part > 0 || (part < 0 && errno == EAGAIN));
+        sent += part > 0 ? (size_t)part : 0;
+        if (sent < len)
+            turn(p->n, part > 0 ? 0 : 10);
+    }
+}
+
+void put_text(far_end *p, const char *text)
+{
+    put(p, text, strlen(text));
+}
+
+size_t get(far_end *p, char *dst, size_t len)
+{
+    size_t got = 0;
+    while (got < len) {
+        ssize_t part = get_some(p, dst + got, len - got);
+        if (part == 0 || (part < 0 && errno != EAGAIN))
+            break;
+        if (part > 0)
+            got += (size_t)part;
+        else
+            turn(p->n, 10);
+    }
+    return got;
+}
+
+void gets_text(far_end *p, const char *text)
+{
+    char bytes[1024];
+    size_t len = strlen(text);
+    assert_int_equal(get(p, bytes, len), len);
+    assert_memory_equal(bytes, text, len);
+}
+
+void hang_up(far_end *p)
+{
+    if (p->secure != NULL)
+        p->n->a->forget(p->secure);
+    close(p->fd);
+}
+
+void gets_end(far_end *p)
+{
+    char byte;
+    assert_int_equal(get(p, &byte, 1), 0);
+    hang_up(p);
+}
+
+void put_frame(far_end *p, int first, const char *json)
+{
+    char bytes[1024], *text = sim_quoted(json);
+    put(p, bytes, conn_frame_bytes(bytes, first, text, strlen(text)));
+    free(text);
+}
+
+void gets_json(far_end *p, const char *json)
+{
+    char *text = sim_quoted(json), header[3] = { (char)(FIN | TEXT), (char)strlen(text) };
+    gets_text(p, header);
+    gets_text(p, text);
+    free(text);
+}
+
+far_end join(net *n)
+{
+    far_end p = dial(n);
+    put_text(&p, HANDSHAKE);
+    gets_text(&p, WELCOME);
+    put_frame(&p, FIN | TEXT, "['1','1','room:a','phx_join',{}]");
+    gets_json(&p, "['1','1','room:a','phx_reply',{'status':'ok','response':{}}]");
+    return p;
+}
+
+/* --- Tests -------------------------------------------------------------------------------- */
+
+static void requests(net *n)
+{
+    far_end p = dial(n);
+    put_text(&p, "GET / HTTP/1.1\r\n\r\n");
+    gets_text(&p, "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset=utf-8\r\n"
+                  "content-length: 9\r\n\r\nnot found");
+    put_text(&p, "GET / HTTP/1.0\r\n\r\n");
+    gets_text(&p, "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset=utf-8\r\n"
+                  "content-length: 9\r\nconnection: close\r\n\r\nnot found");
+    assert_int_equal(clients(n), 1);
+    gets_end(&p);
+    until_clients(n, 0);
+}
+
+static void broadcasts(net *n)
+{
+    far_end ends[40];
+    for (int i = 0; i < 40; i++)
+        ends[i] = join(n);
+    assert_int_equal(clients(n), 40);
+    put_frame(&ends[7], FIN | TEXT, "['1','2','room:a','shout',{}]");
+    for (int i = 0; i < 40; i++)
+        gets_json(&ends[i], "[null,null,'room:a','shout',{}]");
+    for (int i = 0; i < 40; i += 2) /* they go, and others take their places */
+        hang_up(&ends[i]);
+    until_clients(n, 20);
+    put_frame(&ends[7], FIN | TEXT, "['1','3','room:a','shout',{}]");
+    for (int i = 1; i < 40; i += 2) {
+        gets_json(&ends[i], "[null,null,'room:a','shout',{}]");
+        hang_up(&ends[i]);
+    }
+}
+
+static void goodbyes(net *n)
+{
+    far_end p = join(n);
+    put_frame(&p, FIN | CLOSE, "");
+    gets_text(&p, "\x88");
+    char length;
+    get(&p, &length, 1);
+    gets_end(&p);
+    until_clients(n, 0);
+    p = join(n);             /* and one that is told to, and never closes */
+    put(&p, "\x81\x01x", 3); /* no mask */
+    gets_text(&p, "\x88\x02\x03\xea");
+    until_clients(n, 0);
+    hang_up(&p);
+}
+
+/* A client that has said all it has to say still gets its answer. */
+static void half_closed(net *n)
+{
+    far_end p = dial(n);
+    put_text(&p, "GET / HTTP/1.0\r\n\r\n");
+    if (p.secure != NULL)
+        n->a->end(p.secure);
+    shutdown(p.fd, SHUT_WR);
+    gets_text(&p, "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset=utf-8\r\n"
+                  "content-length: 9\r\nconnection: close\r\n\r\nnot found");
+    gets_end(&p);
+    until_clients(n, 0);
+}
+
+/* More than the kernel takes at once, both ways. */
+static void large_messages(net *n)
+{
+    enum { SIZE = 6000000 };
+    far_end p = join(n);
+    char *text = malloc(SIZE), *frame = malloc(SIZE + 14), *reply = malloc(SIZE + 200);
+    static const char head[] = "[\"1\",\"2\",\"room:a\",\"push\",{\"x\":\"", tail[] = "\"}]";
+    memset(text, 'x', SIZE);
+    memcpy(text, head, sizeof head - 1);
+    memcpy(text + SIZE - 3, tail, 3);
+    put(&p, frame, conn_frame_bytes(frame, FIN | TEXT, text, SIZE));
+    size_t expected = 10 + SIZE + strlen("null") - strlen("\"2\"");
+    assert_int_equal(get(&p, reply, expected), expected);
+    assert_memory_equal(reply + expected - 10, text + SIZE - 10, 10);
+    free(text);
+    free(frame);
+    free(reply);
+    hang_up(&p);
+}
+
+/* Who does not read is closed; who does misses nothing. */
+static void slow_readers(net *n)
+{
+    enum { SIZE = 300000 };
+    far_end fast = join(n), slow = join(n);
+    char *text = malloc(SIZE), *frame = malloc(SIZE + 14), *heard = malloc(SIZE + 14);
+    static const char head[] = "[\"1\",\"2\",\"room:a\",\"shout\",{\"x\":\"", tail[] = "\"}]";
+    memset(text, 'x', SIZE);
+    memcpy(text, head, sizeof head - 1);
+    memcpy(text + SIZE - 3, tail, 3);
+    size_t len = conn_frame_bytes(frame, FIN | TEXT, text, SIZE);
+    size_t expected = 10 + SIZE + 2 * strlen("null") - strlen("\"1\"\"2\"");
+    for (int i = 0; clients(n) == 2; i++) {
+        assert_true(i < 100);
+        put(&fast, frame, len);
+        assert_int_equal(get(&fast, heard, expected), expected);
+        assert_memory_equal(heard + expected - 10, text + SIZE - 10, 10);
+    }
+    free(text);
+    free(frame);
+    free(heard);
+    hang_up(&fast);
+    hang_up(&slow);
+}
+
+static void stops_with_clients(net *n)
+{
+    far_end a = join(n), b = join(n), c = dial(n);
+    n->probe.trace[0] = '\0';
+    n->a->stop(n->loop);
+    assert_non_null(strstr(n->probe.trace, "terminate room:a closed;"));
+    n->loop = n->a->start(n->host.ep);
+    gets_end(&a);
+    gets_end(&b);
+    gets_end(&c);
+}
+
+/* The last of what was posted has a client go, which ends the loop's last sleep. */
+static void count_up(channels_endpoint *ep, void *arg)
+{
+    far_end *p = arg;
+    (void)ep;
+    if (++p->n->probe.err == 1000)
+        hang_up(p);
+}
+
+static void *post(void *arg)
+{
+    far_end *p = arg;
+    for (int i = 0; i < 1000; i++)
+        channels_post(p->n->host.ep, count_up, p, NULL);
+    return NULL;
+}
+
+static void other_threads_wake_it(net *n)
+{
+    pthread_t thread;
+    far_end p = join(n);
+    assert_int_equal(pthread_create(&thread, NULL, post, &p), 0);
+    while (clients(n) != 0)
+        turn(n, -1);
+    pthread_join(thread, NULL);
+    assert_int_equal(n->probe.err, 1000);
+}
+
+static void other_streams(net *n)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_int_equal(n->a->accept(n->loop, pair[0]), 0);
+    far_end p = far_end_of(n, pair[1]);
+    put_text(&p, "GET / HTTP/1.0\r\n\r\n");
+    gets_text(&p, "HTTP/1.1 404 Not Found\r\n");
+    hang_up(&p);
+    assert_true(n->a->accept(n->loop, -1) < 0);
+    assert_true(n->a->listen_fd(n->loop, -1) < 0);
+    assert_true(n->a->listen(n->loop, "not a host name") < 0);
+    assert_true(n->a->listen(n->loop, "::1") > 0);
+}
+
+/* The host has read the head, and of what followed it all but the end. */
+static void streams_with_a_request(net *n)
+{
+    static const channels_header headers[] = { { "host", "localhost" },
+                                               { "connection", "upgrade" },
+                                               { "upgrade", "websocket" },
+                                               { "sec-websocket-version", "13" },
+                                               { "sec-websocket-key",
+                                                 "dGhlIHNhbXBsZSBub25jZQ==" } };
+    const channels_request req = { .method = "GET",
+                                   .path = "/socket/websocket",
+                                   .query = "vsn=2.0.0",
+                                   .headers = headers,
+                                   .nheaders = sizeof headers / sizeof *headers };
+    int pair[2];
+    if (n->a->accept_from == NULL)
+        return;
+    char bytes[256], *text = sim_quoted("[null,'1','phoenix','heartbeat',{}]");
+    size_t len = conn_frame_bytes(bytes, FIN | TEXT, text, strlen(text));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_int_equal(n->a->accept_from(n->loop, pair[0], &req, bytes, len - 3), 0);
+    far_end p = far_end_of(n, pair[1]);
+    put(&p, bytes + len - 3, 3);
+    gets_text(&p, WELCOME);
+    gets_json(&p, "[null,'1','phoenix','phx_reply',{'status':'ok','response':{}}]");
+    free(text);
+    hang_up(&p);
+}
+
+static void all_addresses(net *n)
+{
+    n->port = n->a->listen(n->loop, NULL);
+    assert_true(n->port > 0);
+    far_end p = dial(n);
+    put_text(&p, "GET / HTTP/1.0\r\n\r\n");
+    gets_text(&p, "HTTP/1.1 404 Not Found\r\n");
+    hang_up(&p);
+}
+
+static void out_of_descriptors(net *n)
+{
+    struct rlimit before, limit;
+    far_end p = dial(n);
+    getrlimit(RLIMIT_NOFILE, &before);
+    limit = before;
+    limit.rlim_cur = (rlim_t)lowest_fd();
+    setrlimit(RLIMIT_NOFILE, &limit);
+    for (int i = 0; i < 3; i++)
+        turn(n, 1);
+    assert_int_equal(clients(n), 0);
+    setrlimit(RLIMIT_NOFILE, &before);
+    put_text(&p, "GET / HTTP/1.1\r\n\r\n");
+    gets_text(&p, "HTTP/1.1 404 Not Found\r\n");
+    hang_up(&p);
+}
+
+/* One that is gone when it is written to: no signal, and no harm. */
+static void resets(net *n)
+{
+    static const struct linger hard = { 1, 0 };
+    far_end a = join(n), b = join(n);
+    setsockopt(b.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    put_frame(&a, FIN | TEXT, "['1','2','room:a','shout',{}]");
+    hang_up(&b);
+    gets_json(&a, "[null,null,'room:a','shout',{}]");
+    until_clients(n, 1);
+    hang_up(&a);
+}
+
+static void silent_clients_are_cut(net *n)
+{
+    far_end p = { n, open_fd(n->port), NULL };
+    while (clients(n) == 0)
+        turn(n, 10);
+    until_clients(n, 0); /* http_timeout_ms */
+    gets_end(&p);
+}
+
+static const adapter_test shared[] = {
+    ADAPTER_TEST(requests),
+    ADAPTER_TEST(broadcasts),
+    ADAPTER_TEST(goodbyes),
+    ADAPTER_TEST(half_closed),
+    ADAPTER_TEST(large_messages),
+    ADAPTER_TEST(slow_readers),
+    ADAPTER_TEST(stops_with_clients),
+    ADAPTER_TEST(other_threads_wake_it),
+    ADAPTER_TEST(other_streams),
+    ADAPTER_TEST(streams_with_a_request),
+    ADAPTER_TEST(all_addresses),
+    ADAPTER_TEST(out_of_descriptors),
+    ADAPTER_TEST(resets),
+    ADAPTER_TEST(silent_clients_are_cut),
+};
+
+/* --- Running ------------------------------------------------------------------------------- */
+
+/* cmocka's setup has one pointer of ours: it is to this. */
+typedef struct job {
+    const adapter *a;
+    void (*fn)(net *n);
+} job;
+
+static void run(void **state)
+{
+    const job *j = *state;
+    void *inner = (void *)(uintptr_t)j->a;
+    assert_int_equal(start(&inner), 0);
+    j->fn(inner);
+    assert_int_equal(stop(&inner), 0);
+}
+
+int adapter_run(const adapter *a, const adapter_test *more, size_t n)
+{
+    enum { SHARED = sizeof shared / sizeof *shared, MAX = 64 };
+    struct CMUnitTest all[MAX] = { { 0 } }; /* empty ones are passed over */
+    job jobs[MAX];
+    if (SHARED + n > MAX || warm_up(a) != 0)
+        return 1;
+    for (size_t i = 0; i < SHARED + n; i++) {
+        const adapter_test *test = i < SHARED ? &shared[i] : &more[i - SHARED];
+        jobs[i] = (job){ a, test->fn };
+        all[i].name = test->name;
+        all[i].test_func = run;
+        all[i].initial_state = &jobs[i];
+    }
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
