@@ -125,7 +125,7 @@ LEFT_OUT := $(foreach n,$(EXAMPLE_NAMES),$(if $(NEEDS_$n),$(shell \
                 $(PKG_CONFIG) --exists $(NEEDS_$n) 2>/dev/null || echo $n)))
 EXAMPLES := $(addprefix $(OUT)/examples/,$(filter-out $(LEFT_OUT),$(EXAMPLE_NAMES)))
 
-# The servers that the conformance and client tests talk to: fixture and realtime.
+# The servers that the conformance and client tests talk to: fixture, realtime and secure.
 SERVER_SRC := $(wildcard test/conformance/*.c test/clients/*.c)
 SERVERS := $(addprefix $(OUT)/,$(basename $(notdir $(SERVER_SRC))))
 
@@ -245,8 +245,9 @@ $(OBJ)/support.a: $(TEST_SUPPORT)
 	$(Q)$(AR) rcs $@ $^
 
 $(SERVERS) $(EXAMPLES) $(SOAK): LIBS += -Wl,--as-needed -lev -pthread
+$(OUT)/secure: LIBS += -lssl
 $(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
-$(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -luv -pthread
+$(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -luv -lssl -pthread
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC) $(FUZZ_SRC) \
             $(FUZZ_MAIN) $(SOAK_SRC))

@@ -24,38 +24,54 @@ static uint64_t real_now(void *user)
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static int start(void **state)
+static int begin(net *n, uint32_t http_timeout_ms)
 {
-    const adapter *a = *state;
-    channels_config config = { .now_ms = real_now, .linger_ms = 20, .http_timeout_ms = 500 };
-    net *n = calloc(1, sizeof *n);
-    *state = n;
-    n->a = a;
-    n->first_fd = lowest_fd();
+    channels_config config = { .now_ms = real_now,
+                               .linger_ms = 20,
+                               .http_timeout_ms = http_timeout_ms };
     n->probe.host = &n->host;
     if (sim_start_with(&n->host, &config) != CHANNELS_OK ||
         channels_mount(n->host.ep, "/socket", &probe_handler, NULL, &n->probe) != CHANNELS_OK)
         return 1;
-    n->loop = a->start(n->host.ep);
-    n->port = n->loop != NULL ? a->listen(n->loop, "127.0.0.1") : -1;
+    n->loop = n->a->start(n->host.ep);
+    n->port = n->loop != NULL ? n->a->listen(n->loop, "127.0.0.1") : -1;
     return n->port <= 0;
 }
 
-static int stop(void **state)
+static int end(net *n)
 {
-    net *n = *state;
     n->a->stop(n->loop);
-    int lost = sim_stop(&n->host) != 0 || lowest_fd() != n->first_fd;
+    return sim_stop(&n->host) != 0 || lowest_fd() != n->first_fd;
+}
+
+static int start(const adapter *a, net **n)
+{
+    *n = calloc(1, sizeof **n);
+    (*n)->a = a;
+    (*n)->first_fd = lowest_fd();
+    return begin(*n, 0);
+}
+
+static int stop(net *n)
+{
+    int lost = end(n);
     free(n);
     return lost;
+}
+
+void adapter_restart(net *n, uint32_t http_timeout_ms)
+{
+    assert_int_equal(end(n), 0);
+    memset(&n->host, 0, sizeof n->host);
+    assert_int_equal(begin(n, http_timeout_ms), 0);
 }
 
 /* What libraries open once and for all is not lost in the first test. */
 static int warm_up(const adapter *a)
 {
-    void *state = (void *)(uintptr_t)a;
-    int err = start(&state);
-    (void)stop(&state);
+    net *n;
+    int err = start(a, &n);
+    (void)stop(n);
     return err;
 }
 
@@ -88,7 +104,7 @@ static int open_fd(int port)
     return fd;
 }
 
-static far_end far_end_of(net *n, int fd)
+far_end far_end_of(net *n, int fd)
 {
     far_end p = { n, fd, n->a->secure != NULL ? n->a->secure(fd) : NULL };
     return p;
@@ -99,7 +115,13 @@ far_end dial(net *n)
     return far_end_of(n, open_fd(n->port));
 }
 
-static ssize_t put_some(far_end *p, const char *data, size_t len)
+far_end dial_plain(net *n)
+{
+    far_end p = { n, open_fd(n->port), NULL };
+    return p;
+}
+
+ssize_t put_some(far_end *p, const void *data, size_t len)
 {
     return p->secure != NULL ? p->n->a->send(p->secure, data, len)
                              : send(p->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -254,23 +276,36 @@ static void half_closed(net *n)
     until_clients(n, 0);
 }
 
+/* A frame with a message as large as `size`, freed by the caller: `event` with the ref 2. */
+static char *large_frame(const char *event, size_t size, size_t *len)
+{
+    char *text = malloc(size), *frame = malloc(size + 14);
+    int head = snprintf(text, size, "[\"1\",\"2\",\"room:a\",\"%s\",{\"x\":\"", event);
+    memset(text + head, 'x', size - (size_t)head);
+    memcpy(text + size - 3, "\"}]", 3);
+    *len = conn_frame_bytes(frame, FIN | TEXT, text, size);
+    free(text);
+    return frame;
+}
+
+static void gets_large(far_end *p, size_t len)
+{
+    char *heard = malloc(len);
+    assert_int_equal(get(p, heard, len), len);
+    assert_memory_equal(heard + len - 5, "xx\"}]", 5);
+    free(heard);
+}
+
 /* More than the kernel takes at once, both ways. */
 static void large_messages(net *n)
 {
     enum { SIZE = 6000000 };
+    size_t len;
     far_end p = join(n);
-    char *text = malloc(SIZE), *frame = malloc(SIZE + 14), *reply = malloc(SIZE + 200);
-    static const char head[] = "[\"1\",\"2\",\"room:a\",\"push\",{\"x\":\"", tail[] = "\"}]";
-    memset(text, 'x', SIZE);
-    memcpy(text, head, sizeof head - 1);
-    memcpy(text + SIZE - 3, tail, 3);
-    put(&p, frame, conn_frame_bytes(frame, FIN | TEXT, text, SIZE));
-    size_t expected = 10 + SIZE + strlen("null") - strlen("\"2\"");
-    assert_int_equal(get(&p, reply, expected), expected);
-    assert_memory_equal(reply + expected - 10, text + SIZE - 10, 10);
-    free(text);
+    char *frame = large_frame("push", SIZE, &len);
+    put(&p, frame, len);
+    gets_large(&p, 10 + SIZE + strlen("null") - strlen("\"2\""));
     free(frame);
-    free(reply);
     hang_up(&p);
 }
 
@@ -278,25 +313,51 @@ static void large_messages(net *n)
 static void slow_readers(net *n)
 {
     enum { SIZE = 300000 };
+    size_t len;
     far_end fast = join(n), slow = join(n);
-    char *text = malloc(SIZE), *frame = malloc(SIZE + 14), *heard = malloc(SIZE + 14);
-    static const char head[] = "[\"1\",\"2\",\"room:a\",\"shout\",{\"x\":\"", tail[] = "\"}]";
-    memset(text, 'x', SIZE);
-    memcpy(text, head, sizeof head - 1);
-    memcpy(text + SIZE - 3, tail, 3);
-    size_t len = conn_frame_bytes(frame, FIN | TEXT, text, SIZE);
-    size_t expected = 10 + SIZE + 2 * strlen("null") - strlen("\"1\"\"2\"");
+    char *frame = large_frame("shout", SIZE, &len);
     for (int i = 0; clients(n) == 2; i++) {
         assert_true(i < 100);
         put(&fast, frame, len);
-        assert_int_equal(get(&fast, heard, expected), expected);
-        assert_memory_equal(heard + expected - 10, text + SIZE - 10, 10);
+        gets_large(&fast, 10 + SIZE + 2 * strlen("null") - strlen("\"1\"\"2\""));
     }
-    free(text);
     free(frame);
-    free(heard);
     hang_up(&fast);
     hang_up(&slow);
+}
+
+/* Sends as much of `count` frames as is taken from it; how many bytes. */
+static size_t pour(far_end *p, const char *frame, size_t len, size_t count)
+{
+    size_t sent = 0;
+    for (int idle = 0; sent < count * len && idle < 20;) {
+        ssize_t part = put_some(p, frame + sent % len, len - sent % len);
+        sent += part > 0 ? (size_t)part : 0;
+        idle = part > 0 ? 0 : idle + 1;
+        turn(p->n, part > 0 ? 0 : 1);
+    }
+    return sent;
+}
+
+/* A client that asks and does not read the answers is not read from either, until it does. */
+static void answers_unread(net *n)
+{
+    enum { SIZE = 100000, COUNT = 300 };
+    size_t len, before;
+    far_end p = join(n);
+    char *frame = large_frame("push", SIZE, &len);
+    before = n->host.memory.bytes;
+    size_t sent = pour(&p, frame, len, COUNT);
+    assert_true(sent < COUNT * len / 2);
+    assert_true(n->host.memory.bytes - before < 2 << 20);
+    assert_int_equal(clients(n), 1);
+    for (size_t heard = 0; heard < COUNT; heard++) {
+        sent += pour(&p, frame + sent % len, len - sent % len, sent % len != 0);
+        gets_large(&p, 10 + SIZE + strlen("null") - strlen("\"2\""));
+        sent += pour(&p, frame, len, sent < COUNT * len && sent % len == 0);
+    }
+    free(frame);
+    hang_up(&p);
 }
 
 static void stops_with_clients(net *n)
@@ -425,7 +486,8 @@ static void resets(net *n)
 
 static void silent_clients_are_cut(net *n)
 {
-    far_end p = { n, open_fd(n->port), NULL };
+    adapter_restart(n, 50);
+    far_end p = dial_plain(n);
     while (clients(n) == 0)
         turn(n, 10);
     until_clients(n, 0); /* http_timeout_ms */
@@ -439,6 +501,7 @@ static const adapter_test shared[] = {
     ADAPTER_TEST(half_closed),
     ADAPTER_TEST(large_messages),
     ADAPTER_TEST(slow_readers),
+    ADAPTER_TEST(answers_unread),
     ADAPTER_TEST(stops_with_clients),
     ADAPTER_TEST(other_threads_wake_it),
     ADAPTER_TEST(other_streams),
@@ -460,10 +523,10 @@ typedef struct job {
 static void run(void **state)
 {
     const job *j = *state;
-    void *inner = (void *)(uintptr_t)j->a;
-    assert_int_equal(start(&inner), 0);
-    j->fn(inner);
-    assert_int_equal(stop(&inner), 0);
+    net *n;
+    assert_int_equal(start(j->a, &n), 0);
+    j->fn(n);
+    assert_int_equal(stop(n), 0);
 }
 
 int adapter_run(const adapter *a, const adapter_test *more, size_t n)

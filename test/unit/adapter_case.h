@@ -59,12 +59,17 @@ typedef struct adapter_test {
 /* Runs the tests that all adapters have, and `more`. */
 int adapter_run(const adapter *a, const adapter_test *more, size_t n);
 
+/* Begins anew with an endpoint that has this http_timeout_ms. */
+void adapter_restart(net *n, uint32_t http_timeout_ms);
 void turn(net *n, int timeout_ms);
 size_t clients(const net *n);
 void until_clients(net *n, size_t count); /* are left */
 
 far_end dial(net *n);
-far_end join(net *n); /* and joins "room:a" with the ref 1 */
+far_end far_end_of(net *n, int fd);
+far_end dial_plain(net *n); /* with nothing between it and its socket */
+far_end join(net *n);       /* and joins "room:a" with the ref 1 */
+ssize_t put_some(far_end *p, const void *data, size_t len); /* what can be sent now, as send() */
 void put(far_end *p, const void *data, size_t len);
 void put_text(far_end *p, const char *text);
 void put_frame(far_end *p, int first, const char *json);

@@ -32,12 +32,22 @@ typedef struct channels_ev_client {
     ev_io io; /* first: the watcher is the client; its data is the channels_ev */
     channels_conn *conn;
     struct channels_ev_client *next, **link; /* of ev->clients */
+    const struct channels_ev_layer *layer;
 } channels_ev_client;
+
+/* What lies between a client's connection and its socket, libev_tls.h for instance; NULL: nothing
+ * does. It has a client begin with a channels_ev_client, and reads from the socket by itself. */
+typedef struct channels_ev_layer {
+    void (*flush)(channels_ev_client *c); /* as channels_ev__flush() */
+    void (*end)(channels_ev_client *c);   /* frees what is its own; the socket is still open */
+} channels_ev_layer;
 
 typedef struct channels_ev_listener {
     ev_io io;
     struct channels_ev *ev;
     struct channels_ev_listener *next;
+    int (*accept)(struct channels_ev_listener *l, int fd);
+    void *layer; /* accept()'s own */
 } channels_ev_listener;
 
 /* The caller's storage, not moved between _start and _stop. Members are the adapter's own. */
@@ -62,6 +72,8 @@ static inline void channels_ev__client_free(channels_ev_client *c)
 {
     ev_io_stop(channels_ev__loop(c), &c->io);
     channels_conn_free(c->conn);
+    if (c->layer != NULL)
+        c->layer->end(c);
     close(c->io.fd);
     *c->link = c->next;
     if (c->next != NULL)
@@ -82,6 +94,10 @@ static inline void channels_ev__watch(channels_ev_client *c, int events)
 /* Writes what the kernel takes, then watches for what is left to do. May free the client. */
 static inline void channels_ev__flush(channels_ev_client *c)
 {
+    if (c->layer != NULL) {
+        c->layer->flush(c);
+        return;
+    }
     int error = channels_tcp__write(c->io.fd, c->conn);
     unsigned want = channels_conn_want(c->conn);
     if (error != 0 || (want & CHANNELS_WANT_CLOSE) != 0) {
@@ -109,14 +125,15 @@ static inline void channels_ev__on_client(struct ev_loop *loop, ev_io *io, int r
     channels_ev__flush(c);
 }
 
-static inline void channels_ev__watch_client(channels_ev *ev, channels_ev_client *c, int fd)
+static inline void channels_ev__watch_client(channels_ev *ev, channels_ev_client *c, int fd,
+                                             void (*on_event)(struct ev_loop *, ev_io *, int))
 {
     c->link = &ev->clients;
     c->next = ev->clients;
     if (c->next != NULL)
         c->next->link = &c->next;
     ev->clients = c;
-    ev_io_init(&c->io, channels_ev__on_client, fd, EV_READ);
+    ev_io_init(&c->io, on_event, fd, EV_READ);
     c->io.data = ev;
     ev_io_start(ev->loop, &c->io);
 }
@@ -142,7 +159,7 @@ static inline int channels_ev_accept_from(channels_ev *ev, int fd, const channel
         free(c);
         return err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;
     }
-    channels_ev__watch_client(ev, c, fd);
+    channels_ev__watch_client(ev, c, fd, channels_ev__on_client);
     return 0;
 }
 
@@ -162,12 +179,13 @@ static inline void channels_ev__on_retry(struct ev_loop *loop, ev_timer *timer, 
 
 static inline void channels_ev__on_listener(struct ev_loop *loop, ev_io *io, int revents)
 {
-    channels_ev *ev = ((channels_ev_listener *)io->data)->ev;
+    channels_ev_listener *listener = (channels_ev_listener *)io->data;
+    channels_ev *ev = listener->ev;
     (void)revents;
     for (int i = 0; i < CHANNELS_EV_ACCEPTS; i++) {
         int fd = accept(io->fd, NULL, NULL);
         if (fd >= 0) {
-            if (channels_ev_accept(ev, fd) != 0)
+            if (listener->accept(listener, fd) != 0)
                 close(fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* The waiting connection keeps the listener readable: look away for a while. */
@@ -182,6 +200,11 @@ static inline void channels_ev__on_listener(struct ev_loop *loop, ev_io *io, int
     }
 }
 
+static inline int channels_ev__accept(channels_ev_listener *l, int fd)
+{
+    return channels_ev_accept(l->ev, fd);
+}
+
 /* Accepts from `fd`, a listening stream socket, which it takes over (systemd's, one shared by
  * processes, one in a Unix domain). `l` is the caller's storage until channels_ev_stop(). 0 or a
  * negative errno. */
@@ -191,6 +214,8 @@ static inline int channels_ev_listen_fd(channels_ev *ev, channels_ev_listener *l
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
     l->ev = ev;
+    l->accept = channels_ev__accept;
+    l->layer = NULL;
     l->next = ev->listeners;
     ev->listeners = l;
     ev_io_init(&l->io, channels_ev__on_listener, fd, EV_READ);
