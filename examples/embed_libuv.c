@@ -1,11 +1,11 @@
-/* examples/embed_libuv.c - how do I put it into my libuv program?
+/* embed_libuv.c - how do I put it into my libuv program?
  *
- * A program that has a loop with a timer and signals of its own. Two calls attach an endpoint to
- * that loop, one takes it away; the timer speaks to whoever has joined "clock", once a second.
+ * Here is a program that has a loop with a timer and signals of its own. Two calls attach an
+ * endpoint to that loop, one takes it away; the timer speaks to whoever has joined "clock".
  *
- *     build/examples/embed_libuv [PORT]     4000; 0: any
- *
- * With phoenix.js: new Socket("ws://localhost:4000/socket"), join "clock", listen to "tick". */
+ *     make demo-embed_libuv
+ *     npx wscat -c 'ws://127.0.0.1:4000/socket/websocket?vsn=2.0.0'
+ *     > ["1","1","clock","phx_join",{}] */
 #include <channels/adapters/libuv.h>
 #include <channels/channels.h>
 #include <channels/pubsub.h>
