@@ -135,11 +135,12 @@ check('phoenix.js finds a restarted server and sends what waited once', async (s
 });
 
 // The token travels among the subprotocols; the server answers "phoenix", or ws drops the connection.
-test('phoenix.js brings a token', LIMIT, async (t) => {
+// By long polling it has a header of its own.
+async function bringToken(t, transport, subprotocol) {
     const server = await serve(t, REALTIME);
     const enter = (authToken) => {
         const socket = new Socket(`ws://127.0.0.1:${server.port}/auth`, {
-            transport: WebSocket, authToken, reconnectAfterMs: SOON,
+            transport, authToken, reconnectAfterMs: SOON,
         });
         server.closing.push(() => socket.disconnect());
         return socket;
@@ -148,7 +149,7 @@ test('phoenix.js brings a token', LIMIT, async (t) => {
         const socket = enter(token);
         socket.connect();
         assert.deepEqual(await answer(socket.channel('auth', {}).join()),
-            { ok: { token, subprotocol: 'phoenix' } });
+            { ok: { token, subprotocol } });
     }
     for (const token of ['let nobody in', undefined]) {
         const [socket, failed] = [enter(token), inbox()];
@@ -158,7 +159,10 @@ test('phoenix.js brings a token', LIMIT, async (t) => {
         assert.equal(socket.isConnected(), false);
         socket.disconnect();
     }
-});
+}
+
+test('phoenix.js brings a token (WebSocket)', LIMIT, (t) => bringToken(t, WebSocket, 'phoenix'));
+test('phoenix.js brings a token (long polling)', LIMIT, (t) => bringToken(t, LongPoll, ''));
 
 test('phoenix.js sends bytes by long polling', LIMIT, async (t) => {
     const server = await serve(t, FIXTURE);

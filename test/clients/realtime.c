@@ -66,7 +66,8 @@ static const channels_route auth_routes[] = { { "auth", &auth, NULL }, { NULL, N
 static const channels_socket_handler auth_socket = { .assigns_size = sizeof(person),
                                                      .routes = auth_routes,
                                                      .connect = auth_connect };
-static const channels_mount_options auth_options = { .auth_token = true };
+static const channels_mount_options auth_options = { .auth_token = true,
+                                                    .longpoll.on = true };
 
 /* --- The server --------------------------------------------------------------------------- */
 

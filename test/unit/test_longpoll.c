@@ -595,6 +595,71 @@ static void gone_before_it_came_in(void **state)
     traced(t, "connect;disconnect shutdown;");
 }
 
+static int note_params(channels_socket *s, const channels_request *req, probe *p)
+{
+    char room[16] = "none";
+    (void)s;
+    channels_request_param(req, "room", room, sizeof room);
+    probe_note(p, "room %s, token %s;", room, req->auth_token != NULL ? req->auth_token : "none");
+    return CHANNELS_OK;
+}
+
+static void what_connect_is_told(void **state)
+{
+    static const channels_mount_options options = { .auth_token = true, .longpoll.on = true };
+    longpoll_case *t = *state;
+    assert_int_equal(channels_mount(t->host.ep, "/ws/:room", &probe_handler, &options, &t->probe),
+                     CHANNELS_OK);
+    t->probe.connect = note_params;
+    ask(t, &t->a, "GET", "/ws/a%20b/longpoll?vsn=2.0.0&room=c", "x-phoenix-authtoken: let me in\n",
+        NULL);
+    answered(&t->a, "410");
+    strcpy(t->token, t->a.token);
+    ask_with_token(t, &t->a, "POST", "/ws/other/longpoll?token=%s", NULL, JOIN_A);
+    answered(&t->a, "200"); /* the mount is the same */
+    ask(t, &t->a, "GET", LP "&room=c", "x-phoenix-authtoken: let me in\n", NULL);
+    answered(&t->a, "410");
+    traced(t, "connect;room a%20b, token let me in;join room:a phx_join {};joined room:a;"
+              "connect;room c, token none;");
+}
+
+/* --- Without channels ----------------------------------------------------------------------- */
+
+static int echo_frame(channels_socket *s, channels_payload frame, void *user)
+{
+    probe *p = user;
+    if (frame.kind == CHANNELS_BINARY) {
+        assert_int_equal(channels_socket_push(s, frame), CHANNELS_ERR_INVALID);
+        return CHANNELS_OK;
+    }
+    probe_note(p, "frame %.*s;", (int)frame.len, (const char *)frame.data);
+    return frame.len == 4 ? CHANNELS_STOP : channels_socket_push(s, frame);
+}
+
+static void frames(void **state)
+{
+    static const channels_socket_handler raw = { .handle_frame = echo_frame };
+    static const channels_mount_options options = { .longpoll.on = true };
+    longpoll_case *t = *state;
+    assert_int_equal(channels_mount(t->host.ep, "/raw", &raw, &options, &t->probe), CHANNELS_OK);
+    ask(t, &t->a, "GET", "/raw/longpoll", NULL, NULL);
+    answered(&t->a, "410");
+    strcpy(t->token, t->a.token);
+    ask_with_token(t, &t->a, "POST", "/raw/longpoll?token=%s", NULL, "hello");
+    ask_with_token(t, &t->a, "POST", "/raw/longpoll?token=%s", NULL, NULL);
+    ask_with_token(t, &t->a, "POST", "/raw/longpoll?token=%s",
+                   "content-type: application/x-ndjson\n", "[x\nAAEC\n[y");
+    answered(&t->a, "200");
+    logged(t, "bytes cannot be sent by long polling");
+    ask_with_token(t, &t->a, "GET", "/raw/longpoll?token=%s", NULL, NULL);
+    answered(&t->a, "200 hello  [x [y");
+    ask_with_token(t, &t->b, "GET", "/raw/longpoll?token=%s", NULL, NULL);
+    ask_with_token(t, &t->a, "POST", "/raw/longpoll?token=%s", NULL, "stop");
+    answered(&t->a, "200");
+    answered(&t->b, "204");
+    traced(t, "frame hello;frame ;frame [x;frame [y;frame stop;");
+}
+
 /* --- Messages ----------------------------------------------------------------------------- */
 
 static int join_later(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -797,6 +862,8 @@ int main(void)
         LONGPOLL_TEST(accepted_later),
         LONGPOLL_TEST(refused_later),
         LONGPOLL_TEST(gone_before_it_came_in),
+        LONGPOLL_TEST(what_connect_is_told),
+        LONGPOLL_TEST(frames),
         LONGPOLL_TEST(a_join_later),
         LONGPOLL_TEST(bytes_are_refused),
         LONGPOLL_TEST(both_transports_hear),
