@@ -184,7 +184,7 @@ typedef enum {
     CHANNELS_SHUTDOWN,     /* the endpoint was freed */
     CHANNELS_IDLE,         /* nothing was heard from its client for too long */
     CHANNELS_SLOW,         /* too much was waiting for its client */
-    CHANNELS_BROKEN,       /* its client broke the protocol, or memory ran out for it */
+    CHANNELS_BROKEN,       /* its client broke the protocol or a limit, or memory ran out for it */
     CHANNELS_DRAINED       /* channels_drain() */
 } channels_reason;
 

@@ -32,7 +32,7 @@ void channels__channel_finish(channels_channel *ch, channels_reason why)
     if (ch->state == CHANNELS__JOINED)
         channels__channel_end(ch, why);
     else if (ch->state == CHANNELS__PENDING && channels__channel_drop_join(ch) != CHANNELS_OK)
-        channels__socket_doom(ch->socket, CHANNELS_CLOSED, 1011);
+        channels__socket_doom(ch->socket, CHANNELS_BROKEN, 1011);
 }
 
 /* What a callback's result means: nothing more when its client is ending, which may be what made it
@@ -121,7 +121,7 @@ void channels__channel_announce(channels_channel *ch, const char *event, const c
                               .event = channels__str_z(event),
                               .payload = channels_json(payload) };
     if (channels__socket_post(ch->socket, &out) == CHANNELS_ERR_NOMEM)
-        channels__socket_doom(ch->socket, CHANNELS_CLOSED, 1011);
+        channels__socket_doom(ch->socket, CHANNELS_BROKEN, 1011);
 }
 
 /* Wire order as Phoenix has it: a close goes before what terminate() pushes, an error after. The
@@ -167,7 +167,7 @@ void channels__channel_in(channels_channel *ch, const channels_incoming *msg)
 void channels__channel_leave(channels_channel *ch, const channels_incoming *msg)
 {
     if (channels__channel_reply(ch, msg->ref, "ok", channels_empty()) == CHANNELS_ERR_NOMEM)
-        channels__socket_doom(ch->socket, CHANNELS_CLOSED, 1011);
+        channels__socket_doom(ch->socket, CHANNELS_BROKEN, 1011);
     channels__channel_end(ch, CHANNELS_LEFT);
 }
 

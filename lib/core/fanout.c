@@ -93,7 +93,7 @@ static int send_to(fanout *f, channels_socket *s)
     if (w == NULL && !f->sent)
         return err;
     if (w == NULL)
-        channels__socket_doom(s, CHANNELS_CLOSED, 1011);
+        channels__socket_doom(s, CHANNELS_BROKEN, 1011);
     else if (w->buf != NULL)
         channels__socket_send(s, w->buf, w->kind);
     f->sent = true;

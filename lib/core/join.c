@@ -270,13 +270,13 @@ void channels__channel_hold(channels_channel *ch, const channels_incoming *msg)
         channels__log(s->ep, CHANNELS_LOG_WARNING,
                       "client of %s closed: too much waits behind its join of %s", s->mount->path,
                       ch->topic->name);
-        channels__socket_doom(s, CHANNELS_CLOSED, 1008);
+        channels__socket_doom(s, CHANNELS_BROKEN, 1008);
         return;
     }
     channels__held *held = held_new(&s->ep->mem, msg);
     if (held == NULL) {
         channels__socket_undefer(s, held_size(msg));
-        channels__socket_doom(s, CHANNELS_CLOSED, 1011);
+        channels__socket_doom(s, CHANNELS_BROKEN, 1011);
         return;
     }
     while (*at != NULL)

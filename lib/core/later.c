@@ -284,7 +284,7 @@ static void ref_drop(channels_endpoint *ep, channels_ref ref)
     }
     if (slot->kind == CHANNELS__REF_JOIN && ch->state == CHANNELS__PENDING) {
         if (channels__channel_drop_join(ch) != CHANNELS_OK)
-            channels__socket_doom(ch->socket, CHANNELS_CLOSED, 1011);
+            channels__socket_doom(ch->socket, CHANNELS_BROKEN, 1011);
         return;
     }
     if (slot->kind == CHANNELS__REF_JOIN) /* join() has not returned: it may no longer say LATER */

@@ -44,13 +44,13 @@ int channels__socket_send(channels_socket *s, channels_buf *wire, channels_kind 
         channels__log(s->ep, CHANNELS_LOG_WARNING,
                       "client of %s closed: it reads too slowly, %zu bytes are waiting for it",
                       s->mount->path, s->queued);
-        channels__socket_doom(s, CHANNELS_CLOSED, 1008);
+        channels__socket_doom(s, CHANNELS_SLOW, 1008);
         return CHANNELS_ERR_LIMIT;
     }
     s->queued += wire->len;
     int err = s->transport->send(s->carrier, wire, kind);
     if (err < 0) /* it must not miss a message and not know */
-        channels__socket_doom(s, CHANNELS_CLOSED, 1011);
+        channels__socket_doom(s, CHANNELS_BROKEN, 1011);
     return err;
 }
 
@@ -86,7 +86,7 @@ static void answer(channels_socket *s, channels__str join_ref, const channels_in
                               .status = channels__str_z(status),
                               .payload = channels_json(response) };
     if (channels__socket_post(s, &out) == CHANNELS_ERR_NOMEM)
-        channels__socket_doom(s, CHANNELS_CLOSED, 1011);
+        channels__socket_doom(s, CHANNELS_BROKEN, 1011);
 }
 
 void channels__socket_refuse_join(channels_socket *s, const channels_incoming *msg,
@@ -144,7 +144,7 @@ static int undecodable(channels_socket *s, channels_payload m, int err)
     channels__log(s->ep, err == CHANNELS_ERR_NOMEM ? CHANNELS_LOG_ERROR : CHANNELS_LOG_INFO,
                   "client of %s closed with %d: a message of %zu bytes %s", s->mount->path, code,
                   m.len, err == CHANNELS_ERR_NOMEM ? "met no memory" : "cannot be decoded");
-    channels__socket_doom(s, CHANNELS_CLOSED, code);
+    channels__socket_doom(s, CHANNELS_BROKEN, code);
     return err;
 }
 

@@ -82,18 +82,20 @@ channels_conn *channels_endpoint_next_ready(channels_endpoint *ep)
 
 /* --- Its end ------------------------------------------------------------------------------ */
 
-static void drop_socket(channels_conn *c)
+static void drop_socket(channels_conn *c, channels_reason why)
 {
     channels_socket *s = c->socket;
     c->socket = NULL;
-    if (s != NULL)
-        channels__socket_closed(s);
+    if (s == NULL)
+        return;
+    channels__socket_doom(s, why, 0);
+    channels__socket_closed(s);
 }
 
 /* Nobody can reach it any more but who has it in hand. */
-static void cut_off(channels_conn *c)
+static void cut_off(channels_conn *c, channels_reason why)
 {
-    drop_socket(c);
+    drop_socket(c, why);
     if (c->upgraded)
         return;
     channels__conn_unask(c);
@@ -102,7 +104,7 @@ static void cut_off(channels_conn *c)
 
 void channels__conn_over(channels_conn *c)
 {
-    cut_off(c);
+    cut_off(c, CHANNELS_BROKEN);
     c->state = CHANNELS__CONN_OVER;
     channels__conn_alarm(c, NULL);
     channels__conn_changed(c);
@@ -116,9 +118,9 @@ void channels__conn_end(channels_conn *c)
 }
 
 /* Says goodbye with this code, 0 for none. Needs no memory. */
-static void farewell(channels_conn *c, int code)
+static void farewell(channels_conn *c, channels_reason why, int code)
 {
-    drop_socket(c);
+    drop_socket(c, why);
     c->goodbye_len =
         (uint8_t)channels__ws_close_frame(&channels__conns_of(c)->ws, code, c->goodbye);
     channels__conn_end(c);
@@ -127,7 +129,7 @@ static void farewell(channels_conn *c, int code)
 static void dispose(channels_conn *c)
 {
     channels_endpoint *ep = c->ep;
-    cut_off(c);
+    cut_off(c, CHANNELS_CLOSED);
     channels__list_remove(&c->ready);
     channels__alarm_stop(&c->alarm);
     if (c->upgraded)
@@ -147,6 +149,7 @@ void channels_conn_free(channels_conn *c)
         return;
     if (c->busy) {
         c->freed = true;
+        drop_socket(c, CHANNELS_CLOSED);
         channels__conn_over(c);
         channels__list_remove(&c->ready);
     } else {
@@ -277,13 +280,13 @@ static void refuse_client(void *carrier, const channels_response *r)
     channels_conn *c = carrier;
     if (c->state == CHANNELS__CONN_OVER) /* freed by the connect() that refused it */
         return;
-    drop_socket(c);
+    drop_socket(c, CHANNELS_REFUSED);
     channels__conn_refuse(c, r);
 }
 
 static void close_client(void *carrier, int code)
 {
-    farewell(carrier, code);
+    farewell(carrier, CHANNELS_CLOSED, code); /* its socket knows better already */
 }
 
 const channels_transport channels__websocket = { .name = "websocket",
@@ -297,7 +300,7 @@ const channels_transport channels__websocket = { .name = "websocket",
 
 static void idle_expired(channels__alarm *alarm)
 {
-    farewell(conn_of(alarm), 1002);
+    farewell(conn_of(alarm), CHANNELS_IDLE, 1002);
 }
 
 void channels__conn_open(channels_conn *c)
@@ -357,13 +360,13 @@ static int heed(channels_conn *c, const channels__ws_got *got)
         if (pong(c, got->data, got->len))
             return CHANNELS_OK;
         break;
-    case CHANNELS__WS_CLOSE:
+    case CHANNELS__WS_CLOSE: farewell(c, CHANNELS_CLOSED, got->code); return CHANNELS_OK;
     case CHANNELS__WS_FAULT:
-        farewell(c, got->code);
-        return got->event == CHANNELS__WS_CLOSE ? CHANNELS_OK : CHANNELS_ERR_PROTOCOL;
+        farewell(c, CHANNELS_BROKEN, got->code);
+        return CHANNELS_ERR_PROTOCOL;
     default: break;
     }
-    farewell(c, 1011);
+    farewell(c, CHANNELS_BROKEN, 1011);
     return CHANNELS_ERR_NOMEM;
 }
 
@@ -375,7 +378,7 @@ static int read_frames(channels_conn *c, const void *data, size_t len)
     int err = CHANNELS_OK;
     restart_idle(c);
     if (!channels__ws_in_give(ws, &c->in.ws, data, len)) {
-        farewell(c, 1011);
+        farewell(c, CHANNELS_BROKEN, 1011);
         return CHANNELS_ERR_NOMEM;
     }
     while (c->state == CHANNELS__CONN_OPEN) { /* what fails ends that */

@@ -107,7 +107,7 @@ void channels__conn_alarm(channels_conn *c, channels__alarms *alarms); /* NULL: 
 /* Reads frames from now on. */
 void channels__conn_open(channels_conn *c);
 void channels__conn_end(channels_conn *c); /* ENDING; the socket is gone */
-void channels__conn_over(channels_conn *c);
+void channels__conn_over(channels_conn *c); /* at once; a socket it still has is BROKEN */
 /* Bytes, in whatever state. */
 int channels__conn_input(channels_conn *c, const char *data, size_t len);
 extern const channels_transport channels__websocket;

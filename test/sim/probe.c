@@ -19,9 +19,9 @@ void probe_note(probe *p, const char *format, ...)
 
 const char *probe_reason(channels_reason why)
 {
-    static const char *const names[] = { "left",      "closed",  "stopped",      "failed",
-                                         "duplicate", "refused", "disconnected", "shutdown",
-                                         "idle",      "slow",    "broken",       "drained" };
+    static const char *const names[] = { "left",      "closed",   "stopped",      "failed",
+                                         "duplicate", "refused",  "disconnected", "shutdown",
+                                         "idle",      "slow",     "broken",       "drained" };
     return names[why];
 }
 

@@ -577,7 +577,7 @@ static void too_many_early_frames(conn_case *t)
     conn_turn(t, 0);
     silent(&t->a);
     assert_null(t->a.conn);
-    traced(t, "connect;disconnect closed;");
+    traced(t, "connect;disconnect broken;");
 }
 
 static void gone_while_it_waits(conn_case *t)

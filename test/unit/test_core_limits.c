@@ -108,7 +108,7 @@ static void max_queued(void **state)
     assert_int_equal(t->a.code, 1008);
     assert_int_equal(t->a.waiting, 1);
     logged(t, "reads too slowly");
-    traced(t, "terminate room:a closed;disconnect closed;");
+    traced(t, "terminate room:a slow;disconnect slow;");
     unharmed(t);
 }
 
@@ -133,7 +133,7 @@ static void max_queued_in_a_callback(void **state)
     say(&t->a, "['1','2','room:a','x',{}]");
     assert_int_equal(t->probe.err, CHANNELS_ERR_LIMIT);
     assert_int_equal(t->a.code, 1008);
-    traced(t, "in room:a x {};terminate room:a closed;disconnect closed;");
+    traced(t, "in room:a x {};terminate room:a slow;disconnect slow;");
     t->probe.handle_in = NULL;
     unharmed(t);
 }
@@ -149,7 +149,7 @@ static void transport_fails(void **state)
     assert_int_equal(channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty()),
                      CHANNELS_OK);
     assert_int_equal(t->a.code, 1011);
-    traced(t, "terminate room:a closed;disconnect closed;");
+    traced(t, "terminate room:a broken;disconnect broken;");
     unharmed(t);
 }
 

@@ -457,7 +457,7 @@ static void undecodable(void **state)
                          CHANNELS_ERR_PROTOCOL);
         assert_int_equal(t->a.closed, 1);
         assert_int_equal(t->a.code, bad[i].code);
-        traced(t, "terminate room:a closed;disconnect closed;");
+        traced(t, "terminate room:a broken;disconnect broken;");
         assert_int_equal(sim_say(&t->a, "[null,'1','phoenix','heartbeat',{}]"),
                          CHANNELS_ERR_CLOSED);
         channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty());

@@ -417,7 +417,7 @@ static void too_many_messages_wait(void **state)
     say(&t->a, "['1','5','room:a','echo',{}]");
     assert_int_equal(t->a.code, 1008);
     logged(t, "too much waits behind its join of room:a");
-    traced(t, "terminate room:a closed;disconnect closed;");
+    traced(t, "terminate room:a broken;disconnect broken;");
 }
 
 static void too_many_bytes_wait(void **state)

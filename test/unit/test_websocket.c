@@ -150,7 +150,7 @@ static void breaks(conn_case *t, const char *hex, int code)
     if (!t->a.shut)
         print_error("not closed: %s\n", hex);
     closes(&t->a, code);
-    traced(t, "connect;disconnect closed;");
+    traced(t, "connect;disconnect broken;");
     conn_text(&t->a, HEARTBEAT); /* and nothing is read any more */
     silent(&t->a);
     conn_close(&t->a);
@@ -534,7 +534,7 @@ static void reads_a_large_answer_slowly(conn_case *t)
     wants(&t->a, CHANNELS_WANT_WRITE);
     t->probe.trace[0] = '\0';
     conn_turn(t, 1);
-    traced(t, "terminate room:a closed;disconnect closed;");
+    traced(t, "terminate room:a idle;disconnect idle;");
 }
 
 static void idle(conn_case *t)
@@ -584,7 +584,7 @@ static void too_slow(conn_case *t)
     wants(&t->a, CHANNELS_WANT_WRITE);
     t->probe.trace[0] = '\0';
     conn_text(&t->a, "['1','2','room:a','echo',{}]");
-    traced(t, "in room:a echo {};terminate room:a closed;disconnect closed;");
+    traced(t, "in room:a echo {};terminate room:a slow;disconnect slow;");
     t->a.window = SIZE_MAX;
     conn_flush(&t->a);
     for (int i = 0; i < 10; i++)
