@@ -504,10 +504,19 @@ static bool read_options(struct chat *chat, char **argv)
     return chat->port >= 0 && chat->port <= 65535;
 }
 
+static void drained(void *arg, const channels_drain_progress *p)
+{
+    if (p->done)
+        ev_break(arg, EVBREAK_ALL);
+}
+
 static void stop(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
-    (void)watcher, (void)revents;
-    ev_break(loop, EVBREAK_ALL);
+    const channels_drain_options options = { .deadline_ms = 2000,
+                                             .progress = drained,
+                                             .arg = loop };
+    (void)revents;
+    channels_drain(watcher->data, &options); /* pages come back by themselves */
 }
 
 static int endpoint_open(struct chat *chat)
@@ -537,6 +546,7 @@ static int serve(struct chat *chat)
         ev_signal_init(&interrupt, stop, SIGINT);
         ev_signal_start(loop, &interrupt);
         ev_signal_init(&terminate, stop, SIGTERM);
+        interrupt.data = terminate.data = chat->endpoint;
         ev_signal_start(loop, &terminate);
         printf(strchr(chat->host, ':') == NULL ? "chat on http://%s:%d\n"
                                                : "chat on http://[%s]:%d\n",

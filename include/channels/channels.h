@@ -487,6 +487,37 @@ CHANNELS_API void channels_endpoint_run(channels_endpoint *ep);
  * each sleep: any call may change it. */
 CHANNELS_API uint64_t channels_endpoint_timeout(const channels_endpoint *ep);
 
+/* --- Draining -----------------------------------------------------------------------------
+ * The end of a server that others take over from, or that is started anew: a client that is told
+ * to close is back within 10 ms (phoenix.js), so not all are told at once. Those who come meanwhile
+ * are refused with 503: phoenix.js then waits longer each time, up to 5 s, instead of being let in
+ * and told to go again. Phoenix lib/phoenix/socket/pool_supervisor.ex. */
+typedef struct channels_drain_progress {
+    size_t count;    /* clients that were told to go just now */
+    size_t total;    /* clients when it began */
+    size_t left;     /* clients that have not gone yet */
+    uint32_t index;  /* of this batch, from 1 */
+    uint32_t rounds; /* batches that were planned */
+    bool done;       /* the last client has gone, and nothing more is reported; count is 0 */
+} channels_drain_progress;
+/* Zero means the default. */
+typedef struct channels_drain_options {
+    uint32_t batch;       /* clients told at once; 10000 */
+    uint32_t interval_ms; /* between batches; 2000 */
+    uint32_t deadline_ms; /* from now: then all that are left are told at once; 30000 */
+    /* After each batch, and at the end; a callback from channels_endpoint_run(). May be NULL. */
+    void (*progress)(void *arg, const channels_drain_progress *p);
+    void *arg;
+} channels_drain_options;
+/* Begins it; the rest is done by channels_endpoint_run(). Each client ends with CHANNELS_DRAINED:
+ * WebSockets close with 1012, other transports' `close` is called with it; no phx_close, no
+ * phx_error, so that they join again where they connect next. Connects that wait for their decision
+ * are refused with 503 at once. Other HTTP requests are answered as before, each as the last of its
+ * connection. A client that does not answer its Close is gone after config.linger_ms. There is no
+ * way back; a second call changes nothing. `options` may be NULL. Not from a signal handler: from
+ * the loop's signal watcher, or by channels_post() from a thread that waits for signals. */
+CHANNELS_API int channels_drain(channels_endpoint *ep, const channels_drain_options *options);
+
 /* --- Bytes in, bytes out ------------------------------------------------------------------
  * HTTP/1.1, long polling and WebSocket on one accepted stream. After an accept(): _new. When bytes arrived:
  * _feed. To write: _output lends, _sent retires. At the stream's end or error: _free. Before the

@@ -10,6 +10,7 @@
 
 const channels_header channels__json_type = { "content-type", "application/json; charset=utf-8" };
 #define BAD_REQUEST "{\"errors\":{\"detail\":\"Bad Request\"}}"
+#define UNAVAILABLE "{\"errors\":{\"detail\":\"Service Unavailable\"}}"
 #define SERVER_ERROR "{\"errors\":{\"detail\":\"Internal Server Error\"}}"
 
 const channels_response channels__forbidden = { .status = 403 };
@@ -17,6 +18,10 @@ const channels_response channels__bad_request = { 400, &channels__json_type, 1, 
                                                   sizeof BAD_REQUEST - 1 };
 const channels_response channels__server_error = { 500, &channels__json_type, 1, SERVER_ERROR,
                                                    sizeof SERVER_ERROR - 1 };
+static const channels_header later[] = { { "content-type", "application/json; charset=utf-8" },
+                                         { "retry-after", "5" } };
+const channels_response channels__unavailable = { 503, later, 2, UNAVAILABLE,
+                                                  sizeof UNAVAILABLE - 1 };
 
 void channels__socket_forget(channels_socket *s, bool self)
 {
@@ -153,6 +158,8 @@ static bool agree_on_version(channels_socket *s, const channels_request *shown)
 /* In Phoenix' order: the query is read before anything is asked of it. */
 static int check(channels_socket *s, const channels_request *req, channels_request *shown)
 {
+    if (s->ep->drain.on)
+        return turn_down(s, &channels__unavailable);
     if (!channels__query_valid(req->query))
         return turn_down(s, &channels__bad_request);
     if (!channels__origin_ok(s->mount, req))
@@ -241,6 +248,7 @@ int channels__socket_open(channels__mount *m, const channels_request *req,
         *result = s;
     else
         turn_away(s);
+    ep->clients += *result != NULL;
     return r;
 }
 

@@ -280,6 +280,14 @@ typedef struct channels__hand {
     bool admitted; /* which returned CHANNELS_OK or CHANNELS_LATER */
 } channels__hand;
 
+typedef struct channels__drain {
+    channels_drain_options options; /* complete */
+    channels_drain_progress progress;
+    uint64_t next, deadline; /* of the next batch, and of all that are left */
+    bool on, begun;
+    bool all_told; /* to go */
+} channels__drain;
+
 struct channels_endpoint {
     channels__mem mem;
     channels_config config; /* complete, strings are copies */
@@ -294,6 +302,9 @@ struct channels_endpoint {
     channels__list sockets;
     channels__list doomed; /* sockets */
     channels__list grave;  /* ended sockets whose carrier is gone */
+    size_t clients;        /* sockets that came in or wait to, and whose carrier is not gone */
+    size_t ending;         /* connections whose last bytes are on their way */
+    channels__drain drain;
     channels_channel *dead_channels;
     uint64_t timer_ids; /* the last one given */
     channels__queue queue;
@@ -336,6 +347,11 @@ const char *channels__mount_pattern(const channels__mount *m, const char *transp
 channels__mount *channels__mount_find(channels_endpoint *ep, const char *path,
                                       const char *transport);
 const channels_route *channels__route_find(const channels_route *routes, channels__str topic);
+
+/* drain.c */
+
+void channels__drain_run(channels_endpoint *ep); /* what is due of it */
+uint64_t channels__drain_due(const channels_endpoint *ep);
 
 /* topic.c */
 
@@ -453,8 +469,9 @@ void channels__timers_end(channels_channel *ch);
 /* connect.c */
 
 /* What is answered when there is nothing more to say: 403 without a body; 400 and 500 with the JSON
- * that Phoenix renders for errors. */
-extern const channels_response channels__forbidden, channels__bad_request, channels__server_error;
+ * that Phoenix renders for errors; 503 while draining, with a time to come back. */
+extern const channels_response channels__forbidden, channels__bad_request, channels__server_error,
+    channels__unavailable;
 extern const channels_header channels__json_type;
 /* It can be sent; told in words if not. */
 bool channels__response_ok(channels_endpoint *ep, const char *call, const channels_response *r);

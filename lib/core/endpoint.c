@@ -299,6 +299,7 @@ void channels_endpoint_run(channels_endpoint *ep)
         read_mail(ep);
     fire_timers(ep);
     ring_alarms(ep);
+    channels__drain_run(ep);
     channels__leave(ep);
 }
 
@@ -311,6 +312,8 @@ uint64_t channels_endpoint_timeout(const channels_endpoint *ep)
     for (const channels__alarms *a = ep->alarms; a != NULL; a = a->next)
         if (channels__alarms_due(a) < due)
             due = channels__alarms_due(a);
+    if (channels__drain_due(ep) < due)
+        due = channels__drain_due(ep);
     if (due == UINT64_MAX)
         return UINT64_MAX;
     uint64_t now = ep->config.now_ms(ep->config.user);

@@ -209,7 +209,8 @@ void channels__socket_doom(channels_socket *s, channels_reason why, int code)
     channels__socket_forget(s, true);
     channels__list_append(&s->ep->doomed, &s->doomed);
     if (code != 0 && waiting)
-        s->transport->refuse(s->carrier, &channels__forbidden);
+        s->transport->refuse(s->carrier, why == CHANNELS_DRAINED ? &channels__unavailable
+                                                                 : &channels__forbidden);
     else if (code != 0)
         s->transport->close(s->carrier, code);
 }
@@ -234,6 +235,7 @@ void channels__socket_closed(channels_socket *s)
     if (s->closed)
         return;
     s->closed = true;
+    s->ep->clients--;
     channels__socket_doom(s, CHANNELS_CLOSED, 0);
     if (s->state == CHANNELS__GONE)
         channels__list_append(&s->ep->grave, &s->doomed);

@@ -102,17 +102,25 @@ static void cut_off(channels_conn *c, channels_reason why)
     channels__conn_tell(c, false);
 }
 
+/* By all that change to or from ENDING: so many are counted by the endpoint. */
+static void set_state(channels_conn *c, channels__conn_state state)
+{
+    c->ep->ending += (state == CHANNELS__CONN_ENDING);
+    c->ep->ending -= (c->state == CHANNELS__CONN_ENDING);
+    c->state = (uint8_t)state;
+}
+
 void channels__conn_over(channels_conn *c)
 {
     cut_off(c, CHANNELS_BROKEN);
-    c->state = CHANNELS__CONN_OVER;
+    set_state(c, CHANNELS__CONN_OVER);
     channels__conn_alarm(c, NULL);
     channels__conn_changed(c);
 }
 
 void channels__conn_end(channels_conn *c)
 {
-    c->state = CHANNELS__CONN_ENDING;
+    set_state(c, CHANNELS__CONN_ENDING);
     channels__conn_alarm(c, &channels__conns_of(c)->linger);
     channels__conn_changed(c);
 }
@@ -130,6 +138,7 @@ static void dispose(channels_conn *c)
 {
     channels_endpoint *ep = c->ep;
     cut_off(c, CHANNELS_CLOSED);
+    set_state(c, CHANNELS__CONN_OVER);
     channels__list_remove(&c->ready);
     channels__alarm_stop(&c->alarm);
     if (c->upgraded)

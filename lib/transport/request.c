@@ -130,7 +130,7 @@ static void next_request(channels_conn *c)
 void channels__conn_answer(channels_conn *c, const channels_response *r)
 {
     channels__conn_http *http = c->in.http;
-    bool keep_alive = http->keep_alive && !http->overflow;
+    bool keep_alive = http->keep_alive && !http->overflow && !c->ep->drain.on;
     channels_buf *buf = channels__response_encode(&c->ep->mem, r, keep_alive, http->head);
     if (buf == NULL) {
         channels__conn_over(c);

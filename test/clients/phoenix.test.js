@@ -222,3 +222,21 @@ test('phoenix.js falls back to long polling and remembers it', LIMIT, async (t) 
         socket.disconnect();
     }
 });
+
+test('phoenix.js is told of a restart and comes back', LIMIT, async (t) => {
+    const server = await serve(t, FIXTURE);
+    const channel = await member(server, 'room:x');
+    const [lost, joined, ended] = [inbox(), inbox(), inbox()];
+    channel.socket.onClose(lost.add);
+    channel.joinPush.receive('ok', joined.add);
+    channel.onClose(ended.add);
+    const end = server.end('SIGTERM');
+    assert.equal((await lost.next()).code, 1012);
+    assert.equal(await end, 0);
+    joined.waiting.length = 0;
+
+    await serve(t, FIXTURE, server.port);
+    await joined.next();
+    assert.deepEqual(await answer(channel.push('count', {})), { ok: { count: 1 } });
+    assert.equal(ended.waiting.length, 0);
+});

@@ -535,10 +535,17 @@ static void on_log(void *user, channels_log_level level, const char *text)
         fprintf(stderr, "%s\n", text);
 }
 
+static void on_drain(void *arg, const channels_drain_progress *p)
+{
+    if (p->done)
+        ev_break(arg, EVBREAK_ALL);
+}
+
 static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
-    (void)w, (void)revents;
-    ev_break(loop, EVBREAK_ALL);
+    channels_drain_options options = { .deadline_ms = 2000, .progress = on_drain, .arg = loop };
+    (void)revents;
+    channels_drain(w->data, &options);
 }
 
 static void raise_file_limit(void)
@@ -558,6 +565,7 @@ static int serve(channels_endpoint *ep, int port)
     ev_signal term, intr;
     ev_signal_init(&term, on_stop, SIGTERM);
     ev_signal_init(&intr, on_stop, SIGINT);
+    term.data = intr.data = ep;
     ev_signal_start(loop, &term);
     ev_signal_start(loop, &intr);
     int err = channels_ev_start(&ev, loop, ep);

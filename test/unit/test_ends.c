@@ -121,6 +121,11 @@ static void endpoint_is_freed(conn_case *t)
     t->a.conn = NULL;
 }
 
+static void is_drained(conn_case *t)
+{
+    channels_drain(t->host.ep, NULL);
+}
+
 enum { LIVES = -1, CUT = 0 }; /* or else the code of the Close it gets */
 
 static const struct way {
@@ -154,6 +159,8 @@ static const struct way {
     { "disconnect by id", is_disconnected_by_id, "disconnected", "disconnected", 1001, false },
     { "disconnect, join waits", is_disconnected_by_id, "disconnected", "disconnected", 1001, true },
     { "close by the host", is_closed_by_the_host, "disconnected", "disconnected", 4001, false },
+    { "drain", is_drained, "drained", "drained", 1012, false },
+    { "drain, join waits", is_drained, "drained", "drained", 1012, true },
     { "endpoint freed", endpoint_is_freed, "shutdown", "shutdown", CUT, false },
     { "endpoint freed, join waits", endpoint_is_freed, "shutdown", "shutdown", CUT, true },
 };
