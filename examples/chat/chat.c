@@ -62,9 +62,8 @@ static int complain(const char *what, const char *why)
 
 static void print_log(void *user, channels_log_level level, const char *text)
 {
-    (void)user;
-    if (level >= CHANNELS_LOG_WARNING)
-        complain("channels", text);
+    (void)user, (void)level;
+    complain("channels", text);
 }
 
 /* --- What is accepted ----------------------------------------------------------------------- */
@@ -521,7 +520,9 @@ static void stop(struct ev_loop *loop, ev_signal *watcher, int revents)
 
 static int endpoint_open(struct chat *chat)
 {
-    const channels_config config = { .user = chat, .log = print_log, .request = serve_request };
+    const channels_config config = {
+        .user = chat, .log = print_log, .log_level = CHANNELS_LOG_WARNING, .request = serve_request
+    };
     const channels_mount_options options = { .check_origin = CHANNELS_ORIGIN_SAME,
                                              .websocket.max_message = 16384,
                                              .longpoll = { .on = true, .max_body = 65536 } };

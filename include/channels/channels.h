@@ -188,6 +188,16 @@ typedef enum {
     CHANNELS_DRAINED       /* channels_drain() */
 } channels_reason;
 
+/* How much the lines that config.log is given matter. */
+typedef enum {
+    CHANNELS_LOG_DEFAULT, /* in options: what is said there */
+    CHANNELS_LOG_DEBUG,
+    CHANNELS_LOG_INFO,
+    CHANNELS_LOG_WARNING,
+    CHANNELS_LOG_ERROR,
+    CHANNELS_LOG_OFF /* in options: no such line at all */
+} channels_log_level;
+
 typedef struct channels_handler {
     size_t assigns_size;          /* zeroed bytes for each channel, freed after terminate() */
     const char *const *intercept; /* NULL-ended: these broadcasts go to handle_out() instead */
@@ -211,6 +221,9 @@ typedef struct channels_handler {
     /* The end, exactly once for every join() that returned CHANNELS_OK or CHANNELS_LATER.
      * Unless the client is gone, pushes still reach it. */
     void (*terminate)(channels_channel *ch, channels_reason why, void *user);
+    /* Of the lines "JOINED room:1 in 12µs, Parameters: {}" (info) and "HANDLED shout INCOMING ON
+     * room:1 (room:*) in 3µs, Parameters: {}" (debug). */
+    channels_log_level log_join, log_handle_in;
 } channels_handler;
 
 typedef struct channels_route {
@@ -302,6 +315,9 @@ typedef struct channels_mount_options {
     uint32_t max_nesting;       /* of a payload, then 1011; 1000, at most 1000 */
     channels_websocket_options websocket;
     channels_longpoll_options longpoll;
+    /* Of the line "CONNECTED TO /socket in 12µs, Transport: :websocket, Serializer: ...,
+     * Parameters: {}"; info. */
+    channels_log_level log_connect;
 } channels_mount_options;
 
 /* --- Inside callbacks: the channel --------------------------------------------------------
@@ -410,17 +426,11 @@ CHANNELS_API int channels_info_after(channels_channel *ch, uint32_t ms, void *in
 CHANNELS_API int channels_timer_stop(channels_channel *ch, channels_timer timer);
 
 /* --- The endpoint ------------------------------------------------------------------------- */
-typedef enum {
-    CHANNELS_LOG_DEBUG,
-    CHANNELS_LOG_INFO,
-    CHANNELS_LOG_WARNING,
-    CHANNELS_LOG_ERROR
-} channels_log_level;
-
 typedef struct channels_pubsub_adapter channels_pubsub_adapter; /* <channels/pubsub.h> */
+typedef struct channels_telemetry channels_telemetry;           /* <channels/telemetry.h> */
 
 /* Zero every member you do not set; zero means the default in brackets. Copied, but for what
- * `user`, `pubsub` and `pubsub_self` point to. */
+ * `user`, `log_filter`, `telemetry`, `pubsub` and `pubsub_self` point to. */
 typedef struct channels_config {
     void *user; /* handed to each function here */
     /* As Lua's allocator: `p` of `old_size` becomes `new_size`; 0 frees. On the endpoint's thread
@@ -428,8 +438,17 @@ typedef struct channels_config {
     void *(*realloc)(void *user, void *p, size_t old_size, size_t new_size);
     uint64_t (*now_ms)(void *user); /* never goes back [CLOCK_MONOTONIC] */
     int (*random)(void *user, void *dst, size_t len); /* 0 or negative [OpenSSL's] */
-    /* On the thread of the call that led to it. `text` has no newline. */
+    uint64_t (*now_ns)(void *user);                   /* measures durations [CLOCK_MONOTONIC] */
+    /* On the thread of the call that led to it. `text` is one line without a newline, of at most
+     * 1023 bytes: a longer one is cut and ends in "...". */
     void (*log)(void *user, channels_log_level level, const char *text);
+    channels_log_level log_level; /* lines below it are not made [CHANNELS_LOG_INFO] */
+    /* In parameters that are logged, at any depth, the value of a key that holds one of these words
+     * is "[FILTERED]". NULL-ended ["password", "token"]. With log_keep it is the other way round:
+     * only values of keys that are one of these words are shown. */
+    const char *const *log_filter;
+    bool log_keep;
+    const channels_telemetry *telemetry; /* is told what happens and how long it takes [none] */
     /* A request for none of the mounts. Answer with channels_respond(to), now or later, and
      * return CHANNELS_OK; CHANNELS_REFUSE answers 404, a negative number 500. A HEAD request gets
      * the head of the answer alone. `req` is good until this returns. */

@@ -160,7 +160,11 @@ void channels__channel_in(channels_channel *ch, const channels_incoming *msg)
                             .channel = ch,
                             .what = CHANNELS__HAND_IN,
                             .ref = msg->ref };
-    channels__channel_heed(ch, "handle_in", channels__channel_call(ch, h->handle_in, &hand));
+    uint64_t began = channels__in_begins(ch);
+    int r = channels__channel_call(ch, h->handle_in, &hand);
+    if (began != CHANNELS__UNTIMED && (r == CHANNELS_OK || r == CHANNELS_STOP))
+        channels__in_ends(ch, msg, began);
+    channels__channel_heed(ch, "handle_in", r);
 }
 
 /* Phoenix replies, then closes; what terminate() pushes comes after. */

@@ -202,10 +202,15 @@ static int connect_socket(channels__mount *m, const channels_request *req, chann
         return err;
     s->state = CHANNELS__CONNECTING;
     int said = CHANNELS_OK;
+    uint64_t began = channels__connect_begins(m);
     if (m->handler->connect != NULL)
         said = m->handler->connect(s, &shown, m->user);
     bool refused = s->state != CHANNELS__CONNECTING;
     int r = connect_result(s, said);
+    if (r == CHANNELS_LATER)
+        m->ep->refs.slots[s->slot - 1].began = began;
+    else if (r == CHANNELS_OK || said == CHANNELS_REFUSE)
+        channels__connect_ends(s, &shown, began, r == CHANNELS_OK);
     if (r != CHANNELS_REFUSE) {
         s->state = r == CHANNELS_LATER ? CHANNELS__WAITING : CHANNELS__OPEN;
         return r;
@@ -352,9 +357,11 @@ int channels_accept(channels_endpoint *ep, channels_ref ref)
         channels__log(ep, CHANNELS_LOG_ERROR, "channels_accept: connect() has not returned yet");
         err = CHANNELS_ERR_INVALID;
     } else if (s != NULL) {
+        uint64_t began = ep->refs.slots[s->slot - 1].began;
         channels__socket_forget(s, false);
         s->state = CHANNELS__OPEN;
         s->transport->accept(s->carrier);
+        channels__connect_ends(s, NULL, began, true);
     }
     channels__leave(ep);
     return err;
@@ -370,8 +377,11 @@ int channels__socket_respond(channels_socket *s, const channels_response *r)
     }
     if (!channels__response_ok(s->ep, "channels_respond", r))
         return CHANNELS_ERR_INVALID;
+    uint64_t began = s->ep->refs.slots[s->slot - 1].began;
     channels__socket_doom(s, CHANNELS_REFUSED, 0);
     refuse(s, r);
+    if (r != &channels__server_error) /* its ref was dropped: nobody has decided */
+        channels__connect_ends(s, NULL, began, false);
     return CHANNELS_OK;
 }
 

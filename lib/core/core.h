@@ -217,7 +217,8 @@ typedef struct channels__slot {
             void *carrier;
         } request;
     } of;
-    char *ref; /* of a message: JSON text; NULL: null */
+    char *ref;      /* of a message: JSON text; NULL: null */
+    uint64_t began; /* of a join or a connect: when its callback was called */
 } channels__slot;
 
 typedef struct channels__refs { /* slot n is slots[n - 1], so that 0 is none */
@@ -330,10 +331,32 @@ void channels__leave(channels_endpoint *ep);
 /* Runs what callbacks are to be told. Not from inside one. */
 void channels__settle(channels_endpoint *ep);
 int channels__post(channels_endpoint *ep, channels__letter *letter); /* ANY THREAD; takes it */
-void channels__log(channels_endpoint *ep, channels_log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 void channels__add_alarms(channels_endpoint *ep, channels__alarms *alarms, uint32_t ms,
                           void (*expired)(channels__alarm *alarm));
+
+/* log.c */
+
+/* Somebody wants lines of this level. */
+static inline bool channels__logs(const channels_endpoint *ep, channels_log_level level)
+{
+    return level >= ep->config.log_level && level < CHANNELS_LOG_OFF && ep->config.log != NULL;
+}
+void channels__log(channels_endpoint *ep, channels_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* telemetry.c: each _begins gives what its _ends wants back, or CHANNELS__UNTIMED. */
+
+#define CHANNELS__UNTIMED UINT64_MAX
+
+/* `req` and params.data are NULL if it was decided later. */
+uint64_t channels__connect_begins(const channels__mount *m);
+void channels__connect_ends(channels_socket *s, const channels_request *req, uint64_t began,
+                            bool ok);
+uint64_t channels__join_begins(const channels_channel *ch);
+void channels__join_ends(channels_channel *ch, channels_payload params, uint64_t began, bool ok);
+uint64_t channels__in_begins(const channels_channel *ch);
+void channels__in_ends(channels_channel *ch, const channels_incoming *msg, uint64_t began);
+void channels__drain_tells(channels_endpoint *ep); /* of a batch */
 
 /* mount.c */
 
@@ -530,6 +553,8 @@ void channels__refs_deinit(channels__refs *refs);
 /* Frees all that belong to the channel, or the one to its join. */
 void channels__refs_end(channels_channel *ch);
 void channels__join_ref_end(channels_channel *ch);
+/* Its join() has returned CHANNELS_LATER. */
+void channels__join_waits(channels_channel *ch, uint64_t began);
 /* Refuses a pending join that will not be decided: "join crashed". */
 int channels__channel_drop_join(channels_channel *ch);
 

@@ -79,10 +79,7 @@ static void tell_batch(channels_endpoint *ep)
     if (d->progress.count == 0)
         return;
     d->progress.index++;
-    channels__log(ep, CHANNELS_LOG_INFO,
-                  "DRAINING %zu of %zu total connection(s) every %ums - round %u of %u",
-                  d->progress.count, d->progress.total, d->options.interval_ms, d->progress.index,
-                  d->progress.rounds);
+    channels__drain_tells(ep);
     report(ep);
 }
 

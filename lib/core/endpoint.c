@@ -1,11 +1,11 @@
 /* endpoint.c - everything of one thread: entering and leaving, time, work from other threads. */
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/crypto.h"
+#include "channels/telemetry.h"
 #include "channels/token.h"
 #include "core/core.h"
 #include "wire/utf8.h"
@@ -47,11 +47,22 @@ static uint64_t default_now_ms(void *user)
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+static uint64_t default_now_ns(void *user)
+{
+    struct timespec ts;
+    (void)user;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 static int default_random(void *user, void *dst, size_t len)
 {
     (void)user;
     return channels__random(dst, len);
 }
+
+static const char *const default_filter[] = { "password", "token", NULL };
+static const channels_telemetry no_telemetry;
 
 static void complete(channels_config *c)
 {
@@ -59,6 +70,14 @@ static void complete(channels_config *c)
         c->realloc = default_realloc;
     if (c->now_ms == NULL)
         c->now_ms = default_now_ms;
+    if (c->now_ns == NULL)
+        c->now_ns = default_now_ns;
+    if (c->log_level == CHANNELS_LOG_DEFAULT)
+        c->log_level = CHANNELS_LOG_INFO;
+    if (c->log_filter == NULL)
+        c->log_filter = default_filter;
+    if (c->telemetry == NULL)
+        c->telemetry = &no_telemetry;
     if (c->random == NULL)
         c->random = default_random;
     if (c->host == NULL)
@@ -71,23 +90,6 @@ static void complete(channels_config *c)
         c->http_timeout_ms = 10000;
     if (c->linger_ms == 0)
         c->linger_ms = 2000;
-}
-
-/* --- Log ---------------------------------------------------------------------------------- */
-
-void channels__log(channels_endpoint *ep, channels_log_level level, const char *format, ...)
-{
-    char text[512];
-    va_list args;
-    if (ep->config.log == NULL)
-        return;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    for (char *p = text; *p != '\0'; p++) /* peers' names may hold anything */
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = ' ';
-    ep->config.log(ep->config.user, level, text);
 }
 
 /* --- Entering and leaving ----------------------------------------------------------------- */

@@ -107,6 +107,7 @@ static int complete_reply(channels_channel *ch, channels__hand *hand, int r)
 
 static int run_join(channels_channel *ch, channels__hand *hand)
 {
+    uint64_t began = channels__join_begins(ch);
     int r = channels__channel_call(ch, ch->route->handler->join, hand);
     hand->admitted = r == CHANNELS_OK || r == CHANNELS_LATER;
     r = join_result(ch, hand, r);
@@ -114,6 +115,10 @@ static int run_join(channels_channel *ch, channels__hand *hand)
         r = complete_reply(ch, hand, r);
     if (r == CHANNELS_OK && !channels__topic_add(ch->socket->ep, ch->topic, ch))
         r = CHANNELS_ERR_NOMEM;
+    if (r == CHANNELS_LATER)
+        channels__join_waits(ch, began);
+    else if (r == CHANNELS_OK || r == CHANNELS_REFUSE)
+        channels__join_ends(ch, hand->msg.payload, began, r == CHANNELS_OK);
     return r;
 }
 

@@ -45,6 +45,11 @@ void channels__join_ref_end(channels_channel *ch)
         end_ref(ch, n);
 }
 
+void channels__join_waits(channels_channel *ch, uint64_t began)
+{
+    slot_at(ch->socket->ep, first_of(ch, CHANNELS__REF_JOIN))->began = began;
+}
+
 void channels__refs_end(channels_channel *ch)
 {
     channels_endpoint *ep = ch->socket->ep;
@@ -211,7 +216,12 @@ static int answer_join(channels_endpoint *ep, channels__slot *slot, const char *
                       "channels_ref_reply: a join is answered with \"ok\" or \"error\"");
         return CHANNELS_ERR_INVALID;
     }
-    return channels__channel_decide(ch, slot->ref, status, p);
+    uint64_t began = slot->began;
+    int err = channels__channel_decide(ch, slot->ref, status, p);
+    if (err == CHANNELS_OK)
+        channels__join_ends(ch, (channels_payload){ .data = NULL }, began,
+                            strcmp(status, "ok") == 0);
+    return err;
 }
 
 static int ref_reply(channels_endpoint *ep, channels_ref ref, const char *status,

@@ -531,7 +531,8 @@ static int mount_all(channels_endpoint *ep)
 static void on_log(void *user, channels_log_level level, const char *text)
 {
     (void)user;
-    if (level >= CHANNELS_LOG_WARNING && getenv("FIXTURE_LOG") != NULL)
+    (void)level;
+    if (getenv("FIXTURE_LOG") != NULL)
         fprintf(stderr, "%s\n", text);
 }
 
@@ -593,7 +594,9 @@ int main(int argc, char **argv)
     }
     raise_file_limit();
     channels_endpoint *ep;
-    channels_config config = { .log = on_log, .secret = SECRET SECRET SECRET SECRET };
+    channels_config config = { .log = on_log,
+                               .log_level = CHANNELS_LOG_WARNING,
+                               .secret = SECRET SECRET SECRET SECRET };
     int err = channels_endpoint_new(&ep, &config);
     if (err == CHANNELS_OK)
         err = mount_all(ep);

@@ -56,6 +56,8 @@ int sim_start_with(sim_host *host, const channels_config *given)
         config.now_ms = host_now;
     if (config.random == NULL)
         config.random = host_random;
+    if (config.log == NULL && config.log_level == CHANNELS_LOG_DEFAULT)
+        config.log_level = CHANNELS_LOG_WARNING;
     if (config.log == NULL)
         config.log = host_log;
     if (host->random == 0)

@@ -33,8 +33,8 @@ typedef struct sim_host {
     channels_endpoint *ep;
 } sim_host;
 
-/* What is set in `config` counts; its user, clock, memory, log and random numbers are the host's
- * unless set. _start is _start_with(host, NULL). */
+/* What is set in `config` counts; its user, clock, memory, log (of warnings and errors) and random
+ * numbers are the host's unless set. _start is _start_with(host, NULL). */
 int sim_start_with(sim_host *host, const channels_config *config);
 int sim_start(sim_host *host);
 /* Frees the endpoint, hangs up all clients, and returns how many blocks of memory were lost. */
