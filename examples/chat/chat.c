@@ -32,6 +32,7 @@
 
 #include <channels/adapters/libev.h>
 #include <channels/channels.h>
+#include <channels/stats.h>
 #include <channels/token.h>
 
 #define MAX_ROOM 40 /* characters */
@@ -453,6 +454,18 @@ static char *file_read(const char *root, const char *name, size_t *len)
     return bytes;
 }
 
+/* For Prometheus; a server that strangers reach would keep this page to itself. */
+static int serve_metrics(struct chat *chat, channels_ref to)
+{
+    static const channels_header type = { "content-type", "text/plain; version=0.0.4" };
+    channels_stats stats;
+    char text[CHANNELS_STATS_TEXT];
+    channels_endpoint_stats(chat->endpoint, &stats);
+    size_t len = channels_stats_prometheus(&stats, NULL, text, sizeof text);
+    const channels_response response = { 200, &type, 1, text, len };
+    return channels_respond(chat->endpoint, to, &response);
+}
+
 static int serve_file(struct chat *chat, channels_ref to, const channels_request *req)
 {
     const struct file *file = file_find(req->path);
@@ -479,6 +492,8 @@ static int serve_file(struct chat *chat, channels_ref to, const channels_request
 static int serve_request(void *user, channels_ref to, const channels_request *req)
 {
     bool session = strcmp(req->path, "/session") == 0 && strcmp(req->method, "POST") == 0;
+    if (strcmp(req->path, "/metrics") == 0)
+        return serve_metrics(user, to);
     return session ? give_token(user, to, req) : serve_file(user, to, req);
 }
 

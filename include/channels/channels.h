@@ -331,6 +331,8 @@ CHANNELS_API const char *channels_channel_topic(const channels_channel *ch);
 CHANNELS_API const void *channels_channel_arg(const channels_channel *ch); /* its route's */
 CHANNELS_API channels_socket *channels_channel_socket(const channels_channel *ch);
 CHANNELS_API channels_endpoint *channels_channel_endpoint(const channels_channel *ch);
+/* The join_ref that its pushes carry, as JSON text of *len bytes without a NUL; NULL: null. */
+CHANNELS_API const char *channels_channel_join_ref(const channels_channel *ch, size_t *len);
 
 /* An event to this client. CHANNELS_ERR_INVALID before the join is answered. */
 CHANNELS_API int channels_push(channels_channel *ch, const char *event, channels_payload p);
@@ -357,6 +359,10 @@ CHANNELS_API channels_endpoint *channels_socket_endpoint(const channels_socket *
 CHANNELS_API const char *channels_socket_id(const channels_socket *s); /* NULL if it has none */
 /* "websocket" or "longpoll". */
 CHANNELS_API const char *channels_socket_transport(const channels_socket *s);
+CHANNELS_API const char *channels_socket_path(const channels_socket *s); /* of its mount */
+/* "Phoenix.Socket.V2.JSONSerializer"; NULL while that is not settled, and for sockets without
+ * channels. */
+CHANNELS_API const char *channels_socket_serializer(const channels_socket *s);
 /* The subprotocol that was agreed on; NULL if none was. */
 CHANNELS_API const char *channels_socket_subprotocol(const channels_socket *s);
 /* Only while connecting. A "disconnect" broadcast on the topic `id` closes the client: see
@@ -485,6 +491,13 @@ CHANNELS_API void *channels_endpoint_user(const channels_endpoint *ep); /* confi
 CHANNELS_API int channels_mount(channels_endpoint *ep, const char *path,
                                 const channels_socket_handler *handler,
                                 const channels_mount_options *options, void *user);
+
+/* `fn` for each client that is in, or for each topic that a client has joined. It may end what it
+ * is shown, and others. Only CHANNELS_ERR_MISUSE can go wrong. */
+CHANNELS_API int channels_foreach_socket(channels_endpoint *ep,
+                                         void (*fn)(channels_socket *s, void *arg), void *arg);
+CHANNELS_API int channels_foreach_channel(channels_socket *s,
+                                          void (*fn)(channels_channel *ch, void *arg), void *arg);
 
 /* Closes every client whose id this is, on all nodes, with 1001. ANY THREAD. */
 CHANNELS_API int channels_disconnect(channels_endpoint *ep, const char *socket_id);

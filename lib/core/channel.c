@@ -160,9 +160,11 @@ void channels__channel_in(channels_channel *ch, const channels_incoming *msg)
                             .channel = ch,
                             .what = CHANNELS__HAND_IN,
                             .ref = msg->ref };
-    uint64_t began = channels__in_begins(ch);
+    channels_endpoint *ep = ch->socket->ep;
+    bool watched = channels__in_watched(ep, h);
+    uint64_t began = watched ? ep->config.now_ns(ep->config.user) : 0;
     int r = channels__channel_call(ch, h->handle_in, &hand);
-    if (began != CHANNELS__UNTIMED && (r == CHANNELS_OK || r == CHANNELS_STOP))
+    if (watched && (r == CHANNELS_OK || r == CHANNELS_STOP))
         channels__in_ends(ch, msg, began);
     channels__channel_heed(ch, "handle_in", r);
 }

@@ -62,8 +62,9 @@ static bool over_websocket(const channels_socket *s)
     return strcmp(s->transport->name, "websocket") == 0;
 }
 
-static int turn_down(channels_socket *s, const channels_response *r)
+static int turn_down(channels_socket *s, const channels_response *r, uint64_t *count)
 {
+    ++*count;
     refuse(s, r);
     return CHANNELS_REFUSE;
 }
@@ -158,19 +159,22 @@ static bool agree_on_version(channels_socket *s, const channels_request *shown)
 /* In Phoenix' order: the query is read before anything is asked of it. */
 static int check(channels_socket *s, const channels_request *req, channels_request *shown)
 {
+    channels_stats *stats = &s->ep->stats;
     if (s->ep->drain.on)
-        return turn_down(s, &channels__unavailable);
+        return turn_down(s, &channels__unavailable, &stats->connects_refused_draining);
     if (!channels__query_valid(req->query))
-        return turn_down(s, &channels__bad_request);
+        return turn_down(s, &channels__bad_request, &stats->connects_refused_request);
     if (!channels__origin_ok(s->mount, req))
-        return turn_down(s, &channels__forbidden);
+        return turn_down(s, &channels__forbidden, &stats->connects_refused_origin);
     int err = show(s, req, shown);
     if (err == CHANNELS_ERR_PROTOCOL)
-        return turn_down(s, &channels__bad_request);
+        return turn_down(s, &channels__bad_request, &stats->connects_refused_request);
     if (err != CHANNELS_OK)
         return err;
-    if (!agree_on_subprotocol(s, shown) || !agree_on_version(s, shown))
-        return turn_down(s, &channels__forbidden);
+    if (!agree_on_subprotocol(s, shown))
+        return turn_down(s, &channels__forbidden, &stats->connects_refused_subprotocol);
+    if (!agree_on_version(s, shown))
+        return turn_down(s, &channels__forbidden, &stats->connects_refused_version);
     return CHANNELS_OK;
 }
 
@@ -213,8 +217,14 @@ static int connect_socket(channels__mount *m, const channels_request *req, chann
         channels__connect_ends(s, &shown, began, r == CHANNELS_OK);
     if (r != CHANNELS_REFUSE) {
         s->state = r == CHANNELS_LATER ? CHANNELS__WAITING : CHANNELS__OPEN;
+        if (r == CHANNELS_OK)
+            channels__count_opened(s);
         return r;
     }
+    if (said == CHANNELS_REFUSE)
+        m->ep->stats.connects_refused_host++;
+    else
+        m->ep->stats.connects_refused_failed++;
     s->state = CHANNELS__GONE;
     if ((said == CHANNELS_OK || said == CHANNELS_LATER) && m->handler->disconnect != NULL)
         m->handler->disconnect(s, refused ? CHANNELS_REFUSED : CHANNELS_FAILED, m->user);
@@ -360,6 +370,7 @@ int channels_accept(channels_endpoint *ep, channels_ref ref)
         uint64_t began = ep->refs.slots[s->slot - 1].began;
         channels__socket_forget(s, false);
         s->state = CHANNELS__OPEN;
+        channels__count_opened(s);
         s->transport->accept(s->carrier);
         channels__connect_ends(s, NULL, began, true);
     }
@@ -380,7 +391,10 @@ int channels__socket_respond(channels_socket *s, const channels_response *r)
     uint64_t began = s->ep->refs.slots[s->slot - 1].began;
     channels__socket_doom(s, CHANNELS_REFUSED, 0);
     refuse(s, r);
-    if (r != &channels__server_error) /* its ref was dropped: nobody has decided */
+    bool dropped = r == &channels__server_error; /* its ref, and nobody has decided */
+    s->ep->stats.connects_refused_failed += dropped;
+    s->ep->stats.connects_refused_host += !dropped;
+    if (!dropped)
         channels__connect_ends(s, NULL, began, false);
     return CHANNELS_OK;
 }

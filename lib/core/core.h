@@ -33,6 +33,8 @@
 #include "channels/channels.h"
 #include "channels/pubsub.h"
 #include "channels/serializer.h"
+#include "channels/stats.h"
+#include "channels/telemetry.h"
 #include "channels/transport.h"
 #include "wire/codec.h"
 #include "wire/serializer.h"
@@ -306,6 +308,7 @@ struct channels_endpoint {
     size_t clients;        /* sockets that came in or wait to, and whose carrier is not gone */
     size_t ending;         /* connections whose last bytes are on their way */
     channels__drain drain;
+    channels_stats stats; /* but for the number of topics */
     channels_channel *dead_channels;
     uint64_t timer_ids; /* the last one given */
     channels__queue queue;
@@ -354,9 +357,20 @@ void channels__connect_ends(channels_socket *s, const channels_request *req, uin
                             bool ok);
 uint64_t channels__join_begins(const channels_channel *ch);
 void channels__join_ends(channels_channel *ch, channels_payload params, uint64_t began, bool ok);
-uint64_t channels__in_begins(const channels_channel *ch);
+/* Somebody wants to know about events of that handler. */
+static inline bool channels__in_watched(const channels_endpoint *ep, const channels_handler *h)
+{
+    channels_log_level level =
+        h->log_handle_in != CHANNELS_LOG_DEFAULT ? h->log_handle_in : CHANNELS_LOG_DEBUG;
+    return ep->config.telemetry->channel_handled_in != NULL || channels__logs(ep, level);
+}
 void channels__in_ends(channels_channel *ch, const channels_incoming *msg, uint64_t began);
 void channels__drain_tells(channels_endpoint *ep); /* of a batch */
+
+/* stats.c: a client came in, or one that was in has ended. */
+
+void channels__count_opened(channels_socket *s);
+void channels__count_closed(channels_socket *s, channels_reason why);
 
 /* mount.c */
 
@@ -373,7 +387,8 @@ const channels_route *channels__route_find(const channels_route *routes, channel
 
 /* drain.c */
 
-void channels__drain_run(channels_endpoint *ep); /* what is due of it */
+/* Once it is on: what is due of it, and when that is. */
+void channels__drain_run(channels_endpoint *ep);
 uint64_t channels__drain_due(const channels_endpoint *ep);
 
 /* topic.c */

@@ -91,7 +91,7 @@ static bool all_gone(const channels_endpoint *ep)
 void channels__drain_run(channels_endpoint *ep)
 {
     channels__drain *d = &ep->drain;
-    if (!d->on || d->progress.done)
+    if (d->progress.done)
         return;
     if (!d->begun)
         begin(ep);
@@ -107,7 +107,7 @@ void channels__drain_run(channels_endpoint *ep)
 uint64_t channels__drain_due(const channels_endpoint *ep)
 {
     const channels__drain *d = &ep->drain;
-    if (!d->on || d->progress.done)
+    if (d->progress.done)
         return UINT64_MAX;
     if (all_gone(ep))
         return 0;

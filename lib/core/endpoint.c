@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "base/crypto.h"
-#include "channels/telemetry.h"
 #include "channels/token.h"
 #include "core/core.h"
 #include "wire/utf8.h"
@@ -301,7 +300,8 @@ void channels_endpoint_run(channels_endpoint *ep)
         read_mail(ep);
     fire_timers(ep);
     ring_alarms(ep);
-    channels__drain_run(ep);
+    if (ep->drain.on)
+        channels__drain_run(ep);
     channels__leave(ep);
 }
 
@@ -314,7 +314,7 @@ uint64_t channels_endpoint_timeout(const channels_endpoint *ep)
     for (const channels__alarms *a = ep->alarms; a != NULL; a = a->next)
         if (channels__alarms_due(a) < due)
             due = channels__alarms_due(a);
-    if (channels__drain_due(ep) < due)
+    if (ep->drain.on && channels__drain_due(ep) < due)
         due = channels__drain_due(ep);
     if (due == UINT64_MAX)
         return UINT64_MAX;

@@ -59,6 +59,7 @@ typedef struct fanout {
     channels__event *event;
     bool intercepted; /* some handler wants to decide about it */
     bool sent;        /* somebody has it: from now on nothing may fail for all */
+    uint32_t count;   /* messages sent */
 } fanout;
 
 /* A wire of V1 for bytes is remembered as one without a buf: V1 cannot carry them, and Phoenix'
@@ -94,8 +95,8 @@ static int send_to(fanout *f, channels_socket *s)
         return err;
     if (w == NULL)
         channels__socket_doom(s, CHANNELS_BROKEN, 1011);
-    else if (w->buf != NULL)
-        channels__socket_send(s, w->buf, w->kind);
+    else if (w->buf != NULL && channels__socket_send(s, w->buf, w->kind) >= 0)
+        f->count++;
     f->sent = true;
     return CHANNELS_OK;
 }
@@ -195,6 +196,8 @@ static int prepare(fanout *f, const channels__topic *t)
 
 static void finish(fanout *f)
 {
+    f->ep->stats.deliveries += f->count;
+    f->ep->stats.messages_out += f->count;
     while (f->nwires != 0)
         channels_buf_unref(f->wires[--f->nwires].buf);
     if (f->event != NULL)
@@ -205,6 +208,7 @@ int channels__deliver(channels_endpoint *ep, channels__str topic, const char *ev
                       channels_payload p, const channels_channel *except, uint32_t function)
 {
     const channels__topic *t = channels__topic_find(&ep->topics, topic);
+    ep->stats.broadcasts++;
     if (t == NULL)
         return CHANNELS_OK;
     fanout f = { .ep = ep,

@@ -29,7 +29,7 @@ int channels__frame_receive(channels_socket *s, channels_payload frame)
     if (frame.kind == CHANNELS_BINARY || is_text(frame)) {
         heed(s, s->mount->handler->handle_frame(s, frame, s->mount->user));
     } else {
-        channels__socket_doom(s, CHANNELS_CLOSED, 1007);
+        channels__socket_doom(s, CHANNELS_BROKEN, 1007);
         err = CHANNELS_ERR_PROTOCOL;
     }
     channels__settle(s->ep);
@@ -71,6 +71,7 @@ static int push(channels_socket *s, channels_payload p)
     int err = channels__socket_frame(s, &buf, p.kind);
     if (err == CHANNELS_OK)
         err = channels__socket_send(s, buf, p.kind);
+    s->ep->stats.messages_out += err >= 0;
     channels_buf_unref(buf);
     return err;
 }

@@ -36,7 +36,8 @@ static channels_channel *channel_new(channels_socket *s, const channels_route *r
 
 static void join_reply(channels_channel *ch, channels_buf *wire, channels_kind kind)
 {
-    channels__socket_send(ch->socket, wire, kind);
+    int err = channels__socket_send(ch->socket, wire, kind);
+    ch->socket->ep->stats.messages_out += err >= 0;
     channels_buf_unref(wire);
 }
 
@@ -128,6 +129,7 @@ static void join_with(channels_socket *s, const channels_route *route, channels_
     channels_channel *ch = channel_new(s, route, msg);
     if (ch == NULL) {
         channels__log(s->ep, CHANNELS_LOG_ERROR, "no memory for a channel of %s", s->mount->path);
+        s->ep->stats.joins_refused_failed++;
         channels__socket_refuse_join(s, msg, msg->join_ref, CHANNELS__JOIN_CRASHED);
         close_old(old);
         return;
@@ -148,6 +150,8 @@ static void join_with(channels_socket *s, const channels_route *route, channels_
             channels__channel_end(ch, CHANNELS_FAILED);
         else
             channels__channel_discard(ch);
+        s->ep->stats.joins_refused_host += r == CHANNELS_REFUSE;
+        s->ep->stats.joins_refused_failed += r != CHANNELS_REFUSE;
         if (r == CHANNELS_REFUSE) {
             join_reply(ch, hand.join_reply, hand.reply_kind);
         } else {
@@ -171,6 +175,7 @@ static const channels_route *find_route(channels_socket *s, const channels_incom
         route = channels__route_find(s->mount->handler->routes, msg->topic);
     if (route == NULL) {
         channels__str topic = msg->raw_topic.p != NULL ? msg->raw_topic : msg->topic;
+        s->ep->stats.joins_refused_unmatched++;
         channels__log(s->ep, CHANNELS_LOG_WARNING, "no route of %s matches the topic %.*s",
                       s->mount->path, logged_len(topic), topic.p);
         channels__socket_refuse_join(s, msg, channels__str_none(),
@@ -196,6 +201,7 @@ static bool within_limits(channels_socket *s, const channels_incoming *msg)
     } else {
         return true;
     }
+    s->ep->stats.joins_refused_limit++;
     channels__socket_refuse_join(s, msg, msg->join_ref, told);
     return false;
 }

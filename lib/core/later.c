@@ -199,6 +199,7 @@ int channels__channel_drop_join(channels_channel *ch)
     uint32_t n = first_of(ch, CHANNELS__REF_JOIN);
     if (n == 0) /* it has been decided, and that is on its way */
         return CHANNELS_OK;
+    ep->stats.joins_refused_failed++;
     return channels__channel_decide(ch, slot_at(ep, n)->ref, "error",
                                     channels_json(CHANNELS__JOIN_CRASHED));
 }
@@ -217,11 +218,13 @@ static int answer_join(channels_endpoint *ep, channels__slot *slot, const char *
         return CHANNELS_ERR_INVALID;
     }
     uint64_t began = slot->began;
+    bool admitted = strcmp(status, "ok") == 0;
     int err = channels__channel_decide(ch, slot->ref, status, p);
-    if (err == CHANNELS_OK)
-        channels__join_ends(ch, (channels_payload){ .data = NULL }, began,
-                            strcmp(status, "ok") == 0);
-    return err;
+    if (err != CHANNELS_OK)
+        return err;
+    ep->stats.joins_refused_host += !admitted;
+    channels__join_ends(ch, (channels_payload){ .data = NULL }, began, admitted);
+    return CHANNELS_OK;
 }
 
 static int ref_reply(channels_endpoint *ep, channels_ref ref, const char *status,

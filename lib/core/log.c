@@ -30,7 +30,7 @@ void channels__line_add_payload(channels__line *line, const channels_endpoint *e
 {
     const channels__filter filter = { ep->config.log_filter, ep->config.log_keep };
     bool cut;
-    if (p.kind == CHANNELS_BINARY) {
+    if (p.kind != CHANNELS_JSON) {
         channels__line_add(line, "<<%zu bytes>>", p.len);
         return;
     }

@@ -48,6 +48,8 @@ int channels__socket_send(channels_socket *s, channels_buf *wire, channels_kind 
         return CHANNELS_ERR_LIMIT;
     }
     s->queued += wire->len;
+    if (s->queued > s->ep->stats.queued_most)
+        s->ep->stats.queued_most = s->queued;
     int err = s->transport->send(s->carrier, wire, kind);
     if (err < 0) /* it must not miss a message and not know */
         channels__socket_doom(s, CHANNELS_BROKEN, 1011);
@@ -64,6 +66,7 @@ int channels__socket_post(channels_socket *s, const channels_outgoing *out)
     if (err != CHANNELS_OK)
         return err;
     err = channels__socket_send(s, wire, kind);
+    s->ep->stats.messages_out += err >= 0;
     channels_buf_unref(wire);
     return err;
 }
@@ -156,6 +159,7 @@ int channels__socket_receive(channels_socket *s, channels_payload m)
         channels__settle(ep); /* what was caused before this came is handled before it */
     if (s->state != CHANNELS__OPEN)
         return CHANNELS_ERR_CLOSED;
+    ep->stats.messages_in++;
     if (s->serializer == NULL)
         return channels__frame_receive(s, m);
     int err =
@@ -204,6 +208,9 @@ void channels__socket_doom(channels_socket *s, channels_reason why, int code)
     if (s->state >= CHANNELS__DOOMED)
         return;
     bool waiting = s->state == CHANNELS__WAITING;
+    if (s->state == CHANNELS__OPEN)
+        channels__count_closed(s, why);
+    s->ep->stats.connects_refused_draining += waiting && why == CHANNELS_DRAINED;
     s->state = CHANNELS__DOOMED;
     s->reason = (uint8_t)why;
     channels__socket_forget(s, true);

@@ -3,7 +3,6 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
-#include "channels/telemetry.h"
 #include "core/core.h"
 #include "core/log.h"
 
@@ -136,12 +135,6 @@ void channels__join_ends(channels_channel *ch, channels_payload params, uint64_t
 static channels_log_level in_level(const channels_channel *ch)
 {
     return level_of(ch->route->handler->log_handle_in, CHANNELS_LOG_DEBUG);
-}
-
-uint64_t channels__in_begins(const channels_channel *ch)
-{
-    channels_endpoint *ep = ch->socket->ep;
-    return begin(ep, ep->config.telemetry->channel_handled_in != NULL, in_level(ch));
 }
 
 void channels__in_ends(channels_channel *ch, const channels_incoming *msg, uint64_t began)

@@ -130,6 +130,8 @@ bool channels__topic_add(channels_endpoint *ep, channels__topic *t, channels_cha
     ch->fast_at = t->nfast++;
     t->fast[ch->fast_at].socket = ch->socket;
     t->fast[ch->fast_at].channel = ch;
+    ep->stats.channels++;
+    ep->stats.joins++;
     tell_interest(ep, t, 1);
     return true;
 }
@@ -142,6 +144,7 @@ void channels__topic_remove(channels_endpoint *ep, channels_channel *ch)
     t->fast[ch->fast_at] = t->fast[--t->nfast];
     t->fast[ch->fast_at].channel->fast_at = ch->fast_at;
     ch->fast_at = CHANNELS__NOWHERE;
+    ep->stats.channels--;
     if (t->nfast < t->fast_size / 4)
         resize_fast(&ep->mem, t, t->fast_size / 2); /* in place if there is no memory to shrink */
     tell_interest(ep, t, 0);

@@ -139,6 +139,7 @@ static void dispose(channels_conn *c)
     channels_endpoint *ep = c->ep;
     cut_off(c, CHANNELS_CLOSED);
     set_state(c, CHANNELS__CONN_OVER);
+    ep->stats.connections--;
     channels__list_remove(&c->ready);
     channels__alarm_stop(&c->alarm);
     if (c->upgraded)
@@ -245,6 +246,7 @@ void channels_conn_sent(channels_conn *c, size_t len)
 {
     if (len == 0)
         return;
+    c->ep->stats.bytes_out += len;
     bool unheard = c->state != CHANNELS__CONN_OPEN || congested(c);
     size_t messages = retire(c, len);
     if (c->socket != NULL && messages != 0)
@@ -441,6 +443,7 @@ int channels_conn_feed(channels_conn *c, const void *data, size_t len)
     channels_endpoint *ep = c->ep;
     if (!channels__enter_outermost(ep, "channels_conn_feed"))
         return CHANNELS_ERR_MISUSE;
+    ep->stats.bytes_in += len;
     take(c);
     int err = resumes(c) ? channels__conn_resume(c) : CHANNELS_OK;
     if (err == CHANNELS_OK)
@@ -520,6 +523,8 @@ static channels_conn *make(channels_endpoint *ep, const char *peer, bool tls, vo
     c->ep = ep;
     c->user = user;
     c->told = CHANNELS_WANT_READ;
+    ep->stats.connections++;
+    ep->stats.connections_opened++;
     channels__outq_init(&c->out);
     channels__list_init(&c->ready);
     channels__alarm_init(&c->alarm);
@@ -553,6 +558,7 @@ static int new_from(channels_endpoint *ep, const channels_request *given, const 
     channels_conn *c = make(ep, req.peer, req.tls, user);
     if (c == NULL)
         return CHANNELS_ERR_NOMEM;
+    ep->stats.bytes_in += len;
     take(c);
     if (channels__conn_handle(c, &req) == CHANNELS_OK)
         channels__conn_input(c, rest, len);

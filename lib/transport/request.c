@@ -159,6 +159,7 @@ void channels__conn_answered_sent(channels_conn *c)
 static int fail(channels_conn *c, int status, const char *body)
 {
     channels_response r = text_response(status, &channels__json_type, body);
+    c->ep->stats.connects_refused_request++;
     c->in.http->keep_alive = c->in.http->head = false;
     channels__conn_answer(c, &r);
     return CHANNELS_ERR_PROTOCOL;
@@ -265,6 +266,7 @@ static int admit(channels_conn *c, channels_socket *s, bool later,
             { "content-type", "text/plain; charset=utf-8" }, { "sec-websocket-version", "13" }
         };
         const channels_response r = { 400, headers, 2, text, strlen(text) };
+        c->ep->stats.connects_refused_request++;
         channels__socket_closed(s);
         channels__conn_answer(c, &r);
         return CHANNELS_OK;

@@ -81,7 +81,7 @@ static void text_is_utf8(void **state)
     assert_int_equal(t->a.closed, 0);
     assert_int_equal(sim_say_bytes(&t->a, CHANNELS_TEXT, "\xff", 1), CHANNELS_ERR_PROTOCOL);
     assert_int_equal(t->a.code, 1007);
-    traced(t, "disconnect closed;");
+    traced(t, "disconnect broken;");
 }
 
 static void results(void **state)

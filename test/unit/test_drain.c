@@ -327,7 +327,7 @@ static void freed_in_the_midst(conn_case *t)
 static void other_transports(conn_case *t)
 {
     crowd c = { .t = t };
-    sim_client other;
+    static sim_client other; /* till the endpoint goes */
     sim_connect(&other, &t->host, "/socket/websocket?vsn=2.0.0");
     drain(&c, 0, 0, 0);
     conn_turn(t, 0);
