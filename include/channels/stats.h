@@ -52,7 +52,7 @@ typedef struct channels_stats {
 } channels_stats;
 
 /* As they are now. CHANNELS_ERR_MISUSE on a thread that is not the endpoint's. */
-CHANNELS_API int channels_endpoint_stats(const channels_endpoint *ep, channels_stats *stats);
+CHANNELS_API int channels_endpoint_stats(channels_endpoint *ep, channels_stats *stats);
 
 /* Room for the text without labels of one's own. */
 #define CHANNELS_STATS_TEXT 8192

@@ -7,12 +7,13 @@
 
 #include "core/core.h"
 
-int channels_endpoint_stats(const channels_endpoint *ep, channels_stats *stats)
+int channels_endpoint_stats(channels_endpoint *ep, channels_stats *stats)
 {
-    if (!channels__on_thread(ep))
+    if (!channels__enter(ep, "channels_endpoint_stats"))
         return CHANNELS_ERR_MISUSE;
     *stats = ep->stats;
     stats->topics = ep->topics.count;
+    channels__leave(ep);
     return CHANNELS_OK;
 }
 

@@ -508,7 +508,9 @@ static const char *verdict(const play *p, bool all_there, size_t lost)
 /* What is wrong, or NULL. It has been so many allocations in *calls. */
 static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t *calls)
 {
-    static const channels_config config = { .pubsub = &adapter, .request = on_request };
+    static const channels_config config = { .pubsub = &adapter,
+                                            .request = on_request,
+                                            .log_level = CHANNELS_LOG_DEBUG };
     static const channels_mount_options options = { .auth_token = true,
                                                     .all_headers = true,
                                                     .longpoll.on = true };
@@ -532,6 +534,8 @@ static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t
     counting = false;
     if (err == CHANNELS_OK) {
         live_on(p);
+        channels_drain(p->host.ep, NULL);
+        sim_wait(&p->host, 0);
         cut_all(p);
         sim_wait(&p->host, 5000);
     }

@@ -2,6 +2,7 @@
  * it, each channel and client ends exactly once and nothing is lost. Calls that may not be made
  * from callbacks say so and change nothing. */
 #include <channels/pubsub.h>
+#include <channels/stats.h>
 
 #include "unit/core_case.h"
 
@@ -155,8 +156,24 @@ CALL(do_receive, misused(s, "channels_socket_receive",
                          channels_socket_receive(socket, EMPTY) == CHANNELS_ERR_MISUSE))
 CALL(do_closed, channels_socket_closed(socket); misused(s, "channels_socket_closed", true))
 CALL(do_look, channels_assigns(ch); channels_channel_arg(ch); channels_socket_assigns(socket);
-     channels_socket_id(socket); channels_socket_transport(socket);
-     channels_ref_socket(EP, s->late))
+     channels_socket_id(socket); channels_socket_transport(socket); channels_socket_path(socket);
+     channels_socket_serializer(socket); channels_ref_socket(EP, s->late))
+
+static void stop_it(channels_channel *ch, void *arg)
+{
+    (void)arg;
+    channels_push(ch, "e", EMPTY);
+    channels_stop(ch);
+}
+static void close_it(channels_socket *s, void *arg)
+{
+    channels_foreach_channel(s, stop_it, arg);
+    channels_socket_close(s, 1008);
+}
+CALL(do_stop_all, channels_foreach_channel(socket, stop_it, NULL))
+CALL(do_close_all, channels_foreach_socket(EP, close_it, NULL))
+CALL(do_drain, channels_drain(EP, NULL))
+CALL(do_stats, channels_stats stats; channels_endpoint_stats(EP, &stats))
 
 static void note(void *arg, const channels_msg *msg)
 {
@@ -181,7 +198,7 @@ static call *const calls[] = {
     do_drop_connect, do_info_now, do_info_after, do_timer_stop, do_free, do_mount, do_disconnect,
     do_disconnect_other, do_run, do_timeout, do_publish, do_publish_fn, do_publish_from,
     do_publish_bad, do_direct, do_pubsub_unsubscribe, do_deliver, do_open, do_receive, do_closed,
-    do_look, do_pubsub_subscribe, do_post,
+    do_look, do_pubsub_subscribe, do_post, do_stop_all, do_close_all, do_stats, do_drain,
 };
 #define CALLS (sizeof calls / sizeof *calls)
 
@@ -193,7 +210,7 @@ static int act_at_random(scene *s, channels_channel *ch, channels_socket *socket
     if (socket == NULL && ch != NULL)
         socket = channels_channel_socket(ch);
     for (unsigned n = draw(s, 4); n > 0 && ch != NULL; n--)
-        calls[draw(s, CALLS)](s, ch, socket);
+        calls[draw(s, CALLS - 1)](s, ch, socket); /* nobody comes after a drain, the last */
     return draw(s, 10) == 0 ? results[draw(s, 4)] : CHANNELS_OK;
 }
 

@@ -2,6 +2,8 @@
  * words, and nothing has changed. What may not be called from callbacks: test_core_matrix.c. */
 #include <pthread.h>
 
+#include <channels/stats.h>
+
 #include "unit/core_case.h"
 
 static int take_refs(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -23,6 +25,16 @@ static int connect_later(channels_socket *s, const channels_request *req, probe 
 static void nothing(void *arg, const channels_msg *msg)
 {
     (void)arg, (void)msg;
+}
+
+static void see_socket(channels_socket *s, void *arg)
+{
+    (void)s, (void)arg;
+}
+
+static void see_channel(channels_channel *ch, void *arg)
+{
+    (void)ch, (void)arg;
 }
 
 typedef struct thread_case {
@@ -80,6 +92,7 @@ static void socket_calls(thread_case *c)
     MISUSED(channels_socket_self, c->s, &ref);
     MISUSED(channels_connect_later, c->s, &ref);
     MISUSED(channels_socket_receive, c->s, channels_json("[]"));
+    MISUSED(channels_foreach_channel, c->s, see_channel, NULL);
     IGNORED(channels_socket_closed, c->s);
 }
 
@@ -91,6 +104,10 @@ static void endpoint_calls(thread_case *c)
     channels_payload empty = channels_empty();
     channels_subscription sub;
     channels_socket *s;
+    channels_stats stats;
+    MISUSED(channels_drain, c->ep, NULL);
+    MISUSED(channels_foreach_socket, c->ep, see_socket, NULL);
+    MISUSED(channels_endpoint_stats, c->ep, &stats);
     MISUSED(channels_ref_reply, c->ep, c->t->probe.ref, "ok", empty);
     IGNORED(channels_ref_drop, c->ep, c->t->probe.ref);
     MISUSED(channels_accept, c->ep, c->waiting);
