@@ -180,9 +180,8 @@ static void auth_stop(struct auth *auth)
 
 static void print_log(void *user, channels_log_level level, const char *text)
 {
-    (void)user;
-    if (level >= CHANNELS_LOG_WARNING)
-        fprintf(stderr, "%s\n", text);
+    (void)user, (void)level;
+    fprintf(stderr, "%s\n", text);
 }
 
 static void stop(struct ev_loop *loop, ev_signal *watcher, int revents)
@@ -194,7 +193,7 @@ static void stop(struct ev_loop *loop, ev_signal *watcher, int revents)
 int main(int argc, char **argv)
 {
     struct ev_loop *loop = EV_DEFAULT;
-    const channels_config config = { .log = print_log };
+    const channels_config config = { .log = print_log, .log_level = CHANNELS_LOG_WARNING };
     struct auth auth = { .stop = false };
     channels_ev ev;
     channels_ev_listener listener;

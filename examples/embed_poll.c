@@ -167,15 +167,14 @@ static int listen_on(int port)
 
 static void print_log(void *user, channels_log_level level, const char *text)
 {
-    (void)user;
-    if (level >= CHANNELS_LOG_WARNING)
-        fprintf(stderr, "%s\n", text);
+    (void)user, (void)level;
+    fprintf(stderr, "%s\n", text);
 }
 
 int main(int argc, char **argv)
 {
     static struct loop loop;
-    const channels_config config = { .log = print_log };
+    const channels_config config = { .log = print_log, .log_level = CHANNELS_LOG_WARNING };
     channels_endpoint *ep;
     signal(SIGPIPE, SIG_IGN); /* writev() to a client that has gone shall just fail */
     signal(SIGINT, on_signal);

@@ -259,9 +259,8 @@ static int serve_page(void *user, channels_ref to, const channels_request *req)
 
 static void print_log(void *user, channels_log_level level, const char *text)
 {
-    (void)user;
-    if (level >= CHANNELS_LOG_WARNING)
-        fprintf(stderr, "%s\n", text);
+    (void)user, (void)level;
+    fprintf(stderr, "%s\n", text);
 }
 
 static void stop(struct ev_loop *loop, ev_signal *watcher, int revents)
@@ -290,7 +289,10 @@ int main(int argc, char **argv)
 {
     struct ev_loop *loop = EV_DEFAULT;
     struct game game = { .rooms = NULL };
-    const channels_config config = { .user = &game, .log = print_log, .request = serve_page };
+    const channels_config config = { .user = &game,
+                                     .log = print_log,
+                                     .log_level = CHANNELS_LOG_WARNING,
+                                     .request = serve_page };
     const channels_mount_options options = {
         .check_origin = CHANNELS_ORIGIN_SAME,
         .max_queued = 65536, /* who is that far behind starts anew */

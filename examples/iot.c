@@ -243,9 +243,8 @@ static const channels_socket_handler clients = { .routes = routes, .connect = on
 
 static void print_log(void *user, channels_log_level level, const char *text)
 {
-    (void)user;
-    if (level >= CHANNELS_LOG_WARNING)
-        fprintf(stderr, "%s\n", text);
+    (void)user, (void)level;
+    fprintf(stderr, "%s\n", text);
 }
 
 static void stop(struct ev_loop *loop, ev_signal *watcher, int revents)
@@ -257,7 +256,7 @@ static void stop(struct ev_loop *loop, ev_signal *watcher, int revents)
 int main(int argc, char **argv)
 {
     struct ev_loop *loop = EV_DEFAULT;
-    const channels_config config = { .log = print_log };
+    const channels_config config = { .log = print_log, .log_level = CHANNELS_LOG_WARNING };
     const channels_mount_options options = { .websocket.max_message = MAX_MESSAGE };
     struct fleet fleet = { .count = 0 };
     channels_ev ev;

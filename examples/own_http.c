@@ -264,9 +264,8 @@ static SoupServer *server_start(struct host *host, unsigned port)
 
 static void print_log(void *user, channels_log_level level, const char *text)
 {
-    (void)user;
-    if (level >= CHANNELS_LOG_WARNING)
-        fprintf(stderr, "%s\n", text);
+    (void)user, (void)level;
+    fprintf(stderr, "%s\n", text);
 }
 
 static gboolean stop(void *loop)
@@ -277,7 +276,7 @@ static gboolean stop(void *loop)
 
 int main(int argc, char **argv)
 {
-    const channels_config config = { .log = print_log };
+    const channels_config config = { .log = print_log, .log_level = CHANNELS_LOG_WARNING };
     GMainLoop *loop = g_main_loop_new(NULL, FALSE);
     struct host host;
     if (channels_endpoint_new(&host.ep, &config) != CHANNELS_OK ||

@@ -281,9 +281,8 @@ static void serve(struct lws_context *context, channels_endpoint *ep)
 
 static void print_log(void *user, channels_log_level level, const char *text)
 {
-    (void)user;
-    if (level >= CHANNELS_LOG_WARNING)
-        fprintf(stderr, "%s\n", text);
+    (void)user, (void)level;
+    fprintf(stderr, "%s\n", text);
 }
 
 int main(int argc, char **argv)
@@ -292,7 +291,7 @@ int main(int argc, char **argv)
                                                       { .name = NULL } };
     static const lws_retry_bo_t pings = { .secs_since_valid_ping = 30,
                                           .secs_since_valid_hangup = 60 };
-    const channels_config config = { .log = print_log };
+    const channels_config config = { .log = print_log, .log_level = CHANNELS_LOG_WARNING };
     channels_endpoint *ep;
     if (channels_endpoint_new(&ep, &config) != CHANNELS_OK ||
         channels_mount(ep, "/socket", &socket_handler, NULL, NULL) != CHANNELS_OK)
