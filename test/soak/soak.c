@@ -8,6 +8,8 @@
  * well-mannered, and every push is answered and every byte counted. The output is TAP. */
 #include <sys/resource.h>
 
+#include <channels/stats.h>
+
 #include "soak/soak.h"
 
 static struct ev_loop *loop;
@@ -116,8 +118,28 @@ static void wild(int port, unsigned clients, double seconds)
     soak_clients_free();
 }
 
+static channels_stats stats(void)
+{
+    channels_stats s;
+    if (channels_endpoint_stats(soak_server_endpoint(), &s) != CHANNELS_OK)
+        soak_fail("there are no stats");
+    return s;
+}
+
+static void check_nobody_counts(void)
+{
+    const channels_stats s = stats();
+    uint64_t ends = 0;
+    for (int i = 0; i < CHANNELS_REASONS; i++)
+        ends += s.closed[i];
+    check(s.connections + s.sockets_websocket + s.channels + s.topics == 0 &&
+              ends == s.sockets_opened,
+          "nobody is counted any more");
+}
+
 static void tame(int port, unsigned clients, double seconds)
 {
+    const channels_stats before = stats();
     soak_clients_start(loop, port, clients, (soak_manners){ 40, false });
     run_for(seconds);
     run_out();
@@ -125,6 +147,10 @@ static void tame(int port, unsigned clients, double seconds)
     check(soak_counted.lost_replies == 0 && soak_counted.pushes == soak_counted.replies,
           "every push was answered");
     check(soak_counted.closed_by_server == 0, "the server has sent nobody away");
+    const channels_stats after = stats();
+    check(after.bytes_in - before.bytes_in == soak_counted.sent_bytes &&
+              after.bytes_out - before.bytes_out == soak_counted.received_bytes,
+          "both sides have counted the same bytes");
     soak_clients_free();
 }
 
@@ -133,6 +159,7 @@ static void round_of(int port, unsigned clients, double seconds)
     static size_t bytes; /* after the first round: what is kept to be used again is there by then */
     wild(port, clients, seconds * 0.7);
     check(soak_served.channels == 0, "every channel has ended");
+    check_nobody_counts();
     if (bytes == 0)
         bytes = soak_served.bytes;
     printf("# the endpoint holds %zu bytes in %zu blocks\n", soak_served.bytes, soak_served.blocks);
