@@ -5,7 +5,17 @@
 #include "core/core.h"
 #include "core/log.h"
 
+#define MAX_NAME 200 /* bytes */
+
 static const char dots[] = "...";
+
+/* So many bytes of `text`, or fewer: not within a character. */
+static size_t whole(const char *text, size_t n)
+{
+    while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
+        n--;
+    return n;
+}
 
 void channels__line_addv(channels__line *line, const char *format, va_list args)
 {
@@ -25,6 +35,13 @@ void channels__line_add(channels__line *line, const char *format, ...)
     va_end(args);
 }
 
+void channels__line_add_name(channels__line *line, const char *name)
+{
+    bool fits = strlen(name) <= MAX_NAME;
+    channels__line_add(line, "%.*s%s", (int)(fits ? strlen(name) : whole(name, MAX_NAME)), name,
+                       fits ? "" : dots);
+}
+
 void channels__line_add_payload(channels__line *line, const channels_endpoint *ep,
                                 channels_payload p)
 {
@@ -41,15 +58,10 @@ void channels__line_add_payload(channels__line *line, const channels_endpoint *e
     line->text[line->len] = '\0';
 }
 
-/* Not within a character. */
 static void mark_cut(channels__line *line)
 {
     size_t n = sizeof line->text - sizeof dots;
-    if (n > line->len)
-        n = line->len;
-    while (n > 0 && ((unsigned char)line->text[n] & 0xC0) == 0x80)
-        n--;
-    memcpy(line->text + n, dots, sizeof dots);
+    memcpy(line->text + whole(line->text, n < line->len ? n : line->len), dots, sizeof dots);
 }
 
 /* Peers' names may hold anything: control characters, those of two bytes (U+0080 to U+009F) too,

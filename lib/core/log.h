@@ -22,6 +22,8 @@ static inline void channels__line_begin(channels__line *line)
 void channels__line_add(channels__line *line, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void channels__line_addv(channels__line *line, const char *format, va_list args);
+/* A name that a client chose: a long one is cut, and ends in dots. */
+void channels__line_add_name(channels__line *line, const char *name);
 /* JSON through the filter, bytes as their number. */
 void channels__line_add_payload(channels__line *line, const channels_endpoint *ep,
                                 channels_payload p);

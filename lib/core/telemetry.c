@@ -123,7 +123,8 @@ void channels__join_ends(channels_channel *ch, channels_payload params, uint64_t
     if (loggable(ch, join_level(ch))) {
         channels__line line;
         channels__line_begin(&line);
-        channels__line_add(&line, "%s %.200s", ok ? "JOINED" : "REFUSED JOIN", e.topic);
+        channels__line_add(&line, ok ? "JOINED " : "REFUSED JOIN ");
+        channels__line_add_name(&line, e.topic);
         add_duration(&line, e.duration_ns);
         add_params(&line, ep, params);
         channels__line_end(&line, ep, join_level(ch));
@@ -150,8 +151,11 @@ void channels__in_ends(channels_channel *ch, const channels_incoming *msg, uint6
     if (loggable(ch, in_level(ch))) {
         channels__line line;
         channels__line_begin(&line);
-        channels__line_add(&line, "HANDLED %.200s INCOMING ON %.200s (%.200s)", e.event, e.topic,
-                           ch->route->pattern);
+        channels__line_add(&line, "HANDLED ");
+        channels__line_add_name(&line, e.event);
+        channels__line_add(&line, " INCOMING ON ");
+        channels__line_add_name(&line, e.topic);
+        channels__line_add(&line, " (%s)", ch->route->pattern);
         add_duration(&line, e.duration_ns);
         add_params(&line, ep, e.params);
         channels__line_end(&line, ep, in_level(ch));

@@ -427,6 +427,19 @@ static void long_lines(void **state)
         assert_in_range(len, 1018, 1029); /* "info ", 1023 at most, the newline */
         assert_string_equal(seen.lines + len - 7, "\xE2\x82\xAC...\n");
     }
+    for (int len = 199; len < 203; len++) { /* names at 200 bytes: "room:", then these */
+        char topic[300], text[400], line[400];
+        observe_lines(t, CHANNELS_LOG_DEFAULT, NULL);
+        sim_connect(&t->a, &t->host, V2);
+        seen.lines[0] = '\0';
+        snprintf(topic, sizeof topic, "room:%0*d\xC5\xBC", len - 7, 0);
+        snprintf(text, sizeof text, "['1','1','%s','phx_join',{}]", topic);
+        say(&t->a, text);
+        if (len > 200)
+            strcpy(topic + (len == 201 ? 199 : 200), "...");
+        snprintf(line, sizeof line, "info JOINED %s in 1ms, Parameters: {}\n", topic);
+        lines(line);
+    }
     observe_lines(t, CHANNELS_LOG_DEFAULT, NULL);
     sim_connect(&t->a, &t->host, V2);
     seen.lines[0] = '\0';
