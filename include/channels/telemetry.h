@@ -22,7 +22,7 @@ typedef struct channels_socket_connected {
     channels_socket *socket;
     const char *path;                /* of its mount */
     const char *transport;           /* "websocket" */
-    const char *serializer;          /* "Phoenix.Socket.V2.JSONSerializer" */
+    const char *serializer;          /* "Phoenix.Socket.V2.JSONSerializer"; NULL: no channels */
     const channels_request *request; /* its parameters and headers; NULL if it was decided later */
     bool ok;                         /* admitted */
 } channels_socket_connected;

@@ -61,7 +61,9 @@ static void log_connect(const channels_socket_connected *e)
     channels__line_begin(&line);
     channels__line_add(&line, "%s %s", e->ok ? "CONNECTED TO" : "REFUSED CONNECTION TO", e->path);
     add_duration(&line, e->duration_ns);
-    channels__line_add(&line, ", Transport: :%s, Serializer: %s", e->transport, e->serializer);
+    channels__line_add(&line, ", Transport: :%s", e->transport);
+    if (e->serializer != NULL)
+        channels__line_add(&line, ", Serializer: %s", e->serializer);
     cJSON *params = e->request != NULL ? channels_request_params(e->request) : NULL;
     char *text = params != NULL ? cJSON_PrintUnformatted(params) : NULL;
     if (text != NULL)

@@ -33,8 +33,8 @@ static void on_connected(void *user, const channels_socket_connected *e)
 {
     (void)user;
     tell("connected %llu %s %s %.17s %s %s;", (unsigned long long)e->duration_ns, e->path,
-         e->transport, e->serializer, e->request != NULL ? e->request->query : "(later)",
-         e->ok ? "ok" : "error");
+         e->transport, e->serializer != NULL ? e->serializer : "(none)",
+         e->request != NULL ? e->request->query : "(later)", e->ok ? "ok" : "error");
     assert_non_null(e->socket);
 }
 
@@ -393,6 +393,24 @@ static void levels(void **state)
     lines("");
 }
 
+static int take_frame(channels_socket *s, channels_payload frame, void *user)
+{
+    (void)s, (void)frame, (void)user;
+    return CHANNELS_OK;
+}
+
+static void sockets_without_channels(void **state)
+{
+    static const channels_socket_handler raw = { .handle_frame = take_frame };
+    core_case *t = *state;
+    observe(t, &(channels_config){ .telemetry = &telemetry, .log = on_log }, NULL);
+    assert_int_equal(channels_mount(t->host.ep, "/raw", &raw, NULL, NULL), CHANNELS_OK);
+    sim_connect(&t->a, &t->host, "/raw/websocket?a=1");
+    assert_null(channels_socket_serializer(t->a.socket));
+    lines("info CONNECTED TO /raw in 0\xC2\xB5s, Transport: :websocket, Parameters: {'a':'1'}\n");
+    told("connected 0 /raw websocket (none) a=1 ok;");
+}
+
 static void own_filter(void **state)
 {
     static const char *const words[] = { "phone", NULL };
@@ -462,6 +480,7 @@ int main(void)
         CORE_TEST(lines_of_channels),
         CORE_TEST(short_times),
         CORE_TEST(levels),
+        CORE_TEST(sockets_without_channels),
         CORE_TEST(own_filter),
         CORE_TEST(long_lines),
     };
