@@ -542,12 +542,13 @@ typedef struct channels_drain_options {
     void *arg;
 } channels_drain_options;
 /* Begins it; the rest is done by channels_endpoint_run(). Each client ends with CHANNELS_DRAINED:
- * WebSockets close with 1012, other transports' `close` is called with it; no phx_close, no
- * phx_error, so that they join again where they connect next. Connects that wait for their decision
- * are refused with 503 at once. Other HTTP requests are answered as before, each as the last of its
- * connection. A client that does not answer its Close is gone after config.linger_ms. There is no
- * way back; a second call changes nothing. `options` may be NULL. Not from a signal handler: from
- * the loop's signal watcher, or by channels_post() from a thread that waits for signals. */
+ * WebSockets close with 1012, long-poll sessions end, other transports' `close` is called with it;
+ * no phx_close, no phx_error, so that they join again where they connect next. Connects that wait
+ * for their decision are refused with 503 at once. Other HTTP requests are answered as before, each
+ * as the last of its connection. A client that does not answer its Close is gone after
+ * config.linger_ms. There is no way back; a second call changes nothing. `options` may be NULL. Not
+ * from a signal handler: from the loop's signal watcher, or by channels_post() from a thread that
+ * waits for signals. */
 CHANNELS_API int channels_drain(channels_endpoint *ep, const channels_drain_options *options);
 
 /* --- Bytes in, bytes out ------------------------------------------------------------------

@@ -1,5 +1,7 @@
 /* test_longpoll.c - lib/transport/session.c through channels/longpoll.h: sessions, their polls and
  * what is in the answers, how they end. */
+#include <channels/stats.h>
+
 #include "unit/longpoll_case.h"
 
 #define JOIN_A "['1','1','room:a','phx_join',{}]"
@@ -833,6 +835,37 @@ static void memory_runs_out(void **state)
     }
 }
 
+static void note_drained(void *arg, const channels_drain_progress *p)
+{
+    bool *done = arg;
+    *done = p->done;
+}
+
+static void is_drained(void **state)
+{
+    longpoll_case *t = *state;
+    bool done = false;
+    const channels_drain_options options = { .progress = note_drained, .arg = &done };
+    channels_stats stats;
+    open_session(t);
+    poll_once(t, &t->b);
+    channels_endpoint_stats(t->host.ep, &stats);
+    assert_int_equal(stats.sockets_longpoll, 1);
+    channels_drain(t->host.ep, &options);
+    sim_wait(&t->host, 0);
+    answered(&t->b, "204");
+    traced(t, "connect;disconnect drained;");
+    poll_once(t, &t->b); /* what comes back is refused, without asking connect() */
+    answered(&t->b, "403");
+    traced(t, "");
+    sim_wait(&t->host, 0);
+    assert_true(done);
+    channels_endpoint_stats(t->host.ep, &stats);
+    assert_int_equal(stats.sockets_longpoll, 0);
+    assert_int_equal(stats.closed[CHANNELS_DRAINED], 1);
+    assert_int_equal(stats.connects_refused_draining, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -870,6 +903,7 @@ int main(void)
         LONGPOLL_TEST(version_1),
         LONGPOLL_TEST(a_session_is_small),
         LONGPOLL_TEST(memory_runs_out),
+        LONGPOLL_TEST(is_drained),
     };
     return cmocka_run_group_tests_name("longpoll", tests, NULL, NULL);
 }

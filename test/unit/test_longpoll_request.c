@@ -108,22 +108,16 @@ static void any_type_is_one_message(void **state)
 
 static void what_is_no_message(void **state)
 {
-    static const struct {
-        const char *text, *log;
-    } cases[] = { { "", "closed with 1011" },
-                  { "nope", "closed with 1011" },
-                  { "[]", "closed with 1011" },
-                  { "[null,'1','phoenix','heartbeat']", "closed with 1011" },
-                  { "['\xff']", "closed with 1007" } };
+    static const char *const texts[] = { "", "nope", "[]", "[null,'1','phoenix','heartbeat']",
+                                         "['\xff']" };
     longpoll_case *t = *state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         open_session(t);
         poll_once(t, &t->b);
-        post(t, &t->a, cases[i].text);
+        post(t, &t->a, texts[i]);
         answered(&t->a, "410");
         answered(&t->b, "204");
-        logged(t, cases[i].log);
-        traced(t, "connect;disconnect closed;");
+        traced(t, "connect;disconnect broken;");
         post(t, &t->a, HEARTBEAT("1"));
         answered(&t->a, "410");
     }
