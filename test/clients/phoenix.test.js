@@ -224,7 +224,7 @@ test('phoenix.js falls back to long polling and remembers it', LIMIT, async (t) 
 });
 
 test('phoenix.js is told of a restart and comes back', LIMIT, async (t) => {
-    const server = await serve(t, FIXTURE);
+    const server = Object.assign(await serve(t, FIXTURE), { transport: WebSocket });
     const channel = await member(server, 'room:x');
     const [lost, joined, ended] = [inbox(), inbox(), inbox()];
     channel.socket.onClose(lost.add);
