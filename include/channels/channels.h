@@ -436,18 +436,19 @@ typedef struct channels_pubsub_adapter channels_pubsub_adapter; /* <channels/pub
 typedef struct channels_telemetry channels_telemetry;           /* <channels/telemetry.h> */
 
 /* Zero every member you do not set; zero means the default in brackets. Copied, but for what
- * `user`, `log_filter`, `telemetry`, `pubsub` and `pubsub_self` point to. */
+ * `user`, `hooks`, `log_filter`, `telemetry`, `pubsub` and `pubsub_self` point to. */
 typedef struct channels_config {
-    void *user; /* handed to each function here */
+    void *user;  /* handed to each function here, */
+    void *hooks; /* but this one to realloc, now_ms, now_ns, random, log [user] */
     /* As Lua's allocator: `p` of `old_size` becomes `new_size`; 0 frees. On the endpoint's thread
      * only. [malloc and free] */
-    void *(*realloc)(void *user, void *p, size_t old_size, size_t new_size);
-    uint64_t (*now_ms)(void *user); /* never goes back [CLOCK_MONOTONIC] */
-    int (*random)(void *user, void *dst, size_t len); /* 0 or negative [OpenSSL's] */
-    uint64_t (*now_ns)(void *user);                   /* measures durations [CLOCK_MONOTONIC] */
+    void *(*realloc)(void *hooks, void *p, size_t old_size, size_t new_size);
+    uint64_t (*now_ms)(void *hooks);                   /* never goes back [CLOCK_MONOTONIC] */
+    int (*random)(void *hooks, void *dst, size_t len); /* 0 or negative [OpenSSL's] */
+    uint64_t (*now_ns)(void *hooks);                   /* measures durations [CLOCK_MONOTONIC] */
     /* On the thread of the call that led to it. `text` is one line without a newline, of at most
      * 1023 bytes: a longer one is cut and ends in "...". */
-    void (*log)(void *user, channels_log_level level, const char *text);
+    void (*log)(void *hooks, channels_log_level level, const char *text);
     channels_log_level log_level; /* lines below it are not made [CHANNELS_LOG_INFO] */
     /* In parameters that are logged, at any depth, the value of a key that holds one of these words
      * is "[FILTERED]". NULL-ended ["password", "token"]. With log_keep it is the other way round:

@@ -162,7 +162,7 @@ void channels__channel_in(channels_channel *ch, const channels_incoming *msg)
                             .ref = msg->ref };
     channels_endpoint *ep = ch->socket->ep;
     bool watched = channels__in_watched(ep, h);
-    uint64_t began = watched ? ep->config.now_ns(ep->config.user) : 0;
+    uint64_t began = watched ? ep->config.now_ns(ep->config.hooks) : 0;
     int r = channels__channel_call(ch, h->handle_in, &hand);
     if (watched && (r == CHANNELS_OK || r == CHANNELS_STOP))
         channels__in_ends(ch, msg, began);

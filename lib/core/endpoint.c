@@ -65,6 +65,8 @@ static const channels_telemetry no_telemetry;
 
 static void complete(channels_config *c)
 {
+    if (c->hooks == NULL)
+        c->hooks = c->user;
     if (c->realloc == NULL)
         c->realloc = default_realloc;
     if (c->now_ms == NULL)
@@ -117,7 +119,7 @@ bool channels__enter(channels_endpoint *ep, const char *call)
         return false;
     }
     if (ep->depth++ == 0)
-        ep->now = ep->config.now_ms(ep->config.user);
+        ep->now = ep->config.now_ms(ep->config.hooks);
     return true;
 }
 
@@ -318,7 +320,7 @@ uint64_t channels_endpoint_timeout(const channels_endpoint *ep)
         due = channels__drain_due(ep);
     if (due == UINT64_MAX)
         return UINT64_MAX;
-    uint64_t now = ep->config.now_ms(ep->config.user);
+    uint64_t now = ep->config.now_ms(ep->config.hooks);
     return due > now ? due - now : 0;
 }
 
@@ -332,7 +334,7 @@ void *channels_endpoint_user(const channels_endpoint *ep)
 static void init(channels_endpoint *ep, const channels_config *config)
 {
     ep->mem.realloc = config->realloc;
-    ep->mem.user = config->user;
+    ep->mem.user = config->hooks;
     ep->config = *config;
     channels__list_init(&ep->sockets);
     channels__list_init(&ep->doomed);
@@ -385,8 +387,8 @@ static bool make_session_key(channels_endpoint *ep)
 static int own_strings(channels_endpoint *ep)
 {
     uint64_t seed[3];
-    if (ep->config.random(ep->config.user, seed, sizeof seed) < 0 ||
-        ep->config.random(ep->config.user, ep->session_key, sizeof ep->session_key) < 0) {
+    if (ep->config.random(ep->config.hooks, seed, sizeof seed) < 0 ||
+        ep->config.random(ep->config.hooks, ep->session_key, sizeof ep->session_key) < 0) {
         channels__log(ep, CHANNELS_LOG_ERROR,
                       "channels_endpoint_new: there are no random numbers to be had");
         return CHANNELS_ERR_INVALID;
@@ -420,7 +422,7 @@ int channels_endpoint_new(channels_endpoint **result, const channels_config *giv
     if (given != NULL)
         config = *given;
     complete(&config);
-    channels__mem mem = { config.realloc, config.user };
+    channels__mem mem = { config.realloc, config.hooks };
     *result = NULL;
     channels_endpoint *ep = channels__zalloc(&mem, sizeof *ep);
     if (ep == NULL)

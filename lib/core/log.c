@@ -81,7 +81,7 @@ void channels__line_end(channels__line *line, channels_endpoint *ep, channels_lo
     if (line->cut)
         mark_cut(line);
     disarm(line->text);
-    ep->config.log(ep->config.user, level, line->text);
+    ep->config.log(ep->config.hooks, level, line->text);
 }
 
 void channels__log(channels_endpoint *ep, channels_log_level level, const char *format, ...)

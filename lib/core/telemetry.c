@@ -10,13 +10,13 @@ static uint64_t begin(channels_endpoint *ep, bool observed, channels_log_level l
 {
     if (!observed && !channels__logs(ep, level))
         return CHANNELS__UNTIMED;
-    return ep->config.now_ns(ep->config.user);
+    return ep->config.now_ns(ep->config.hooks);
 }
 
 /* 0 if its clock goes back. */
 static uint64_t elapsed(channels_endpoint *ep, uint64_t began)
 {
-    uint64_t now = ep->config.now_ns(ep->config.user);
+    uint64_t now = ep->config.now_ns(ep->config.hooks);
     return now > began ? now - began : 0;
 }
 

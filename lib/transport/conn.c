@@ -210,7 +210,7 @@ static void progress(channels_conn *c)
 {
     channels_endpoint *ep = c->ep;
     if (ep->depth == 0)
-        ep->now = ep->config.now_ms(ep->config.user);
+        ep->now = ep->config.now_ms(ep->config.hooks);
     if (!c->upgraded && c->out.count == 0)
         channels__conn_tell(c, true);
     if (c->state == CHANNELS__CONN_OPEN)

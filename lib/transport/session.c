@@ -236,7 +236,7 @@ static bool make_token(channels__session *s)
     channels_endpoint *ep = s->mount->ep;
     unsigned char nonce[CHANNELS__LONGPOLL_NONCE];
     s->slot = new_slot(s, CHANNELS__REF_SESSION);
-    return s->slot != 0 && ep->config.random(ep->config.user, nonce, sizeof nonce) >= 0 &&
+    return s->slot != 0 && ep->config.random(ep->config.hooks, nonce, sizeof nonce) >= 0 &&
            channels__longpoll_token_sign(ep->session_key, channels__ref_of(&ep->refs, s->slot).id,
                                          nonce, &s->token);
 }
