@@ -3,7 +3,7 @@
 #ifndef SIM_APP_H
 #define SIM_APP_H
 
-#include "sim/client.h"
+#include "sim/start.h"
 #include "sim/model.h"
 
 typedef enum { LATER_EVENT, LATER_JOIN, LATER_CONNECT } app_what;
@@ -16,7 +16,8 @@ typedef struct app_later {
 } app_later;
 
 typedef struct app {
-    sim_host host;
+    channels_test host;
+    sim_memory memory;
     model model;
     uint64_t random;
     app_later *laters;

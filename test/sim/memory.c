@@ -88,8 +88,9 @@ bool sim_memory_fails(sim_memory *memory)
     return memory->fail_on ? call >= memory->fail_at : call == memory->fail_at;
 }
 
-void *sim_memory_realloc(sim_memory *memory, void *p, size_t old_size, size_t new_size)
+void *sim_memory_realloc(void *arg, void *p, size_t old_size, size_t new_size)
 {
+    sim_memory *memory = arg;
     front *old = p != NULL ? check(p, old_size) : NULL;
     void *moved = NULL;
     if (p == NULL && old_size != 0)

@@ -14,8 +14,8 @@ typedef struct sim_memory {
     bool fail_on;         /* and so do all after it */
 } sim_memory;
 
-/* As channels_config.realloc, with the memory as its user. */
-void *sim_memory_realloc(sim_memory *memory, void *p, size_t old_size, size_t new_size);
+/* As channels_config.realloc, with the memory as its hooks. */
+void *sim_memory_realloc(void *memory, void *p, size_t old_size, size_t new_size);
 
 /* Counts a call: it is to fail. */
 bool sim_memory_fails(sim_memory *memory);

@@ -80,7 +80,8 @@ EXPORTED void free(void *p)
 /* --- The application ---------------------------------------------------------------------- */
 
 typedef struct play {
-    sim_host host;
+    channels_test host;
+    sim_memory memory;
     sim_wire a, b, c, d, e; /* e comes to the mount without channels */
     sim_wire f, g;          /* by long polling, both for one session */
     int admitted, terminated, connected, disconnected, drops, infos;
@@ -284,7 +285,7 @@ static void carry(play *p)
                                 &p->f, &p->g };
     for (int i = 0; i < 7; i++)
         sim_wire_move_all(wires[i]);
-    sim_wait(&p->host, 1);
+    channels_test_wait(&p->host, 1);
     for (int i = 0; i < 7; i++) {
         sim_wire_move_all(wires[i]);
         for (sim_message *m; (m = sim_wire_hear(wires[i])) != NULL;)
@@ -384,7 +385,7 @@ static void talk(play *p)
         channels_pubsub_broadcast(p->host.ep, "room:a", "news", channels_json("{\"a\":1}"));
     for (int i = 0; i < 20; i++)
         channels_pubsub_broadcast(p->host.ep, "news", "news", channels_binary("bytes", 5));
-    sim_wait(&p->host, 30);
+    channels_test_wait(&p->host, 30);
     carry(p);
 }
 
@@ -505,23 +506,31 @@ static const char *verdict(const play *p, bool all_there, size_t lost)
     return p->infos != p->drops ? "an info is lost" : NULL;
 }
 
+/* Of what it starts with: the results tell. */
+static void ignore(void *arg, const char *file, int line, const char *text)
+{
+    (void)arg, (void)file, (void)line, (void)text;
+}
+
 /* What is wrong, or NULL. It has been so many allocations in *calls. */
 static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t *calls)
 {
-    static const channels_config config = { .pubsub = &adapter,
-                                            .request = on_request,
-                                            .log_level = CHANNELS_LOG_DEBUG };
     static const channels_mount_options options = { .auth_token = true,
                                                     .all_headers = true,
                                                     .longpoll.on = true };
     play *p = sim_alloc(sizeof *p);
+    channels_config config = { .user = p,
+                               .pubsub = &adapter,
+                               .request = on_request,
+                               .log_level = CHANNELS_LOG_DEBUG };
     memset(p, 0, sizeof *p);
-    sim_memory *memory = failing != NULL ? failing : &p->host.memory;
+    p->host.on_failure = ignore;
+    sim_memory *memory = failing != NULL ? failing : &p->memory;
     memory->calls = 0;
     memory->fail_at = fail_at;
     memory->fail_on = fail_on;
     counting = failing != NULL;
-    int err = sim_start_with(&p->host, &config);
+    int err = sim_start(&p->host, &p->memory, &config);
     if (err == CHANNELS_OK) {
         err = channels_mount(p->host.ep, "/socket", &handler, &options, p);
         if (err == CHANNELS_OK)
@@ -535,11 +544,11 @@ static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t
     if (err == CHANNELS_OK) {
         live_on(p);
         channels_drain(p->host.ep, NULL);
-        sim_wait(&p->host, 0);
+        channels_test_wait(&p->host, 0);
         cut_all(p);
-        sim_wait(&p->host, 5000);
+        channels_test_wait(&p->host, 5000);
     }
-    const char *wrong = verdict(p, fail_at == 0, sim_stop(&p->host));
+    const char *wrong = verdict(p, fail_at == 0, channels_test_stop(&p->host));
     sim_wire_deinit(&p->a);
     sim_wire_deinit(&p->b);
     sim_wire_deinit(&p->c);

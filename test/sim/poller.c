@@ -40,7 +40,7 @@ static size_t cut(char *text, channels_header *headers, size_t max)
     return n;
 }
 
-int sim_ask_for(sim_ask *a, sim_host *host, const char *method, const char *target,
+int sim_ask_for(sim_ask *a, channels_test *host, const char *method, const char *target,
                 const char *headers, const void *body, size_t len)
 {
     char path[2048], lines[2048];
@@ -65,7 +65,7 @@ int sim_ask_for(sim_ask *a, sim_host *host, const char *method, const char *targ
     return a->result;
 }
 
-int sim_ask_text(sim_ask *a, sim_host *host, const char *method, const char *target,
+int sim_ask_text(sim_ask *a, channels_test *host, const char *method, const char *target,
                  const char *headers, const char *body)
 {
     char *text = body != NULL ? sim_quoted(body) : NULL;

@@ -12,10 +12,10 @@
 
 #include <channels/longpoll.h>
 
-#include "sim/client.h"
+#include "sim/start.h"
 
 typedef struct sim_ask {
-    sim_host *host;
+    channels_test *host;
     channels_ref ref;
     int result;       /* of channels_longpoll_request() */
     unsigned answers; /* how often it was answered: once, or never */
@@ -29,9 +29,9 @@ typedef struct sim_ask {
 } sim_ask;
 
 /* Headers as "name: value\n"; NULL: none. */
-int sim_ask_for(sim_ask *a, sim_host *host, const char *method, const char *target,
+int sim_ask_for(sim_ask *a, channels_test *host, const char *method, const char *target,
                 const char *headers, const void *body, size_t len);
-int sim_ask_text(sim_ask *a, sim_host *host, const char *method, const char *target,
+int sim_ask_text(sim_ask *a, channels_test *host, const char *method, const char *target,
                  const char *headers, const char *body);
 const char *sim_answer(sim_ask *a);
 void sim_answer_done(sim_ask *a, bool sent);

@@ -44,7 +44,8 @@ struct client {
 };
 
 struct world {
-    sim_host host;
+    channels_test host;
+    sim_memory memory;
     uint64_t random;
     client clients[CLIENTS];
     unsigned sessions, messages, cuts, gone;
@@ -306,8 +307,8 @@ static void step(world *w)
         if (draw(w, 3) == 0)
             cut(l);
         break;
-    case 6: sim_wait(&w->host, draw(w, 100) == 0 ? 4 * WINDOW : draw(w, 40)); break;
-    case 7: sim_wait(&w->host, 0); break;
+    case 6: channels_test_wait(&w->host, draw(w, 100) == 0 ? 4 * WINDOW : draw(w, 40)); break;
+    case 7: channels_test_wait(&w->host, 0); break;
     default:
         if (l->wire.conn != NULL)
             move(l, draw(w, 2) == 0 ? draw(w, 200) : SIZE_MAX,
@@ -325,11 +326,16 @@ static void come_to_rest(world *w)
                 if (l->wire.conn != NULL)
                     move(l, SIZE_MAX, SIZE_MAX);
         }
-        sim_wait(&w->host, 10);
+        channels_test_wait(&w->host, 10);
     }
     for (client *c = w->clients; c < w->clients + CLIENTS; c++)
         if (c->session != 0 && c->heard != c->sent)
             wrong(w, "session %u was sent %u and heard %u", c->session, c->sent, c->heard);
+}
+
+static void failed(void *arg, const char *file, int at, const char *text)
+{
+    wrong(arg, "%s:%d: %s", file, at, text);
 }
 
 static void start(world *w, unsigned long seed)
@@ -339,7 +345,9 @@ static void start(world *w, unsigned long seed)
     memset(w, 0, sizeof *w);
     w->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
     w->host.random = seed;
-    sim_start(&w->host);
+    w->host.on_failure = failed;
+    w->host.on_failure_arg = w;
+    sim_start(&w->host, &w->memory, NULL);
     channels_mount(w->host.ep, "/socket", &handler, &options, w);
     for (client *c = w->clients; c < w->clients + CLIENTS; c++) {
         c->world = w;
@@ -352,9 +360,7 @@ static void stop(world *w)
 {
     for (client *c = w->clients; c < w->clients + CLIENTS; c++)
         cut(&c->lines[0]);
-    size_t lost = sim_stop(&w->host);
-    if (lost != 0)
-        wrong(w, "%zu blocks of memory are lost", lost);
+    channels_test_stop(&w->host);
     for (client *c = w->clients; c < w->clients + CLIENTS; c++)
         for (line *l = c->lines; l < c->lines + LINES; l++)
             sim_wire_deinit(&l->wire);

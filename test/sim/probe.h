@@ -9,7 +9,7 @@
 
 #include <channels/channels.h>
 
-#include "sim/client.h"
+#include "sim/start.h"
 
 typedef struct probe probe;
 struct probe {
@@ -24,7 +24,7 @@ struct probe {
     int (*handle_info)(channels_channel *ch, void *info, probe *p);
     void (*terminate)(channels_channel *ch, channels_reason why, probe *p);
 
-    sim_host *host;
+    channels_test *host;
     channels_ref ref, self; /* for the test and its functions */
     channels_timer timer;
     int err;

@@ -266,7 +266,7 @@ static void step(world *w, unsigned number)
         app_answer(&w->app);
     move_some(w, number);
     if (app_random(&w->app, 3) == 0)
-        sim_wait(&w->app.host, app_random(&w->app, 60));
+        channels_test_wait(&w->app.host, app_random(&w->app, 60));
 }
 
 /* Until nothing moves any more. */
@@ -277,7 +277,7 @@ static void come_to_rest(world *w)
         moved = false;
         while (app_answer(&w->app))
             ;
-        sim_wait(&w->app.host, 200);
+        channels_test_wait(&w->app.host, 200);
         for (client *c = w->clients; c < w->clients + CLIENTS; c++)
             moved |= c->open && move(w, c, SIZE_MAX, SIZE_MAX);
     } while (moved || w->app.nlaters != 0 || channels_endpoint_timeout(w->app.host.ep) == 0);
@@ -294,13 +294,21 @@ static void check(world *w)
     }
 }
 
+static void failed(void *arg, const char *file, int line, const char *text)
+{
+    world *w = arg;
+    model_wrong(&w->app.model, "%s:%d: %s", file, line, text);
+}
+
 static void start(world *w, uint64_t seed)
 {
     static const channels_mount_options little = { .max_queued = 8000 };
     static const channels_config config = { .http_timeout_ms = UINT32_MAX };
     *w = (world){ .app = { .random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1 } };
     w->app.host.random = seed;
-    sim_start_with(&w->app.host, &config);
+    w->app.host.on_failure = failed;
+    w->app.host.on_failure_arg = w;
+    sim_start(&w->app.host, &w->app.memory, &config);
     channels_mount(w->app.host.ep, "/socket", &app_handler, NULL, &w->app);
     channels_mount(w->app.host.ep, "/slow", &app_handler, &little, &w->app);
 }
@@ -310,11 +318,9 @@ static void stop(world *w)
     for (int i = 0; i < CLIENTS; i += 2)
         if (w->clients[i].open)
             end_client(&w->clients[i]);
-    size_t lost = sim_stop(&w->app.host);
+    channels_test_stop(&w->app.host);
     for (int i = 1; i < CLIENTS; i += 2)
         sim_wire_deinit(&w->clients[i].wire);
-    if (lost != 0)
-        model_wrong(&w->app.model, "%zu blocks of memory are lost", lost);
     if (w->app.connects != w->app.disconnects)
         model_wrong(&w->app.model, "%u have connected, %u disconnected", w->app.connects,
                     w->app.disconnects);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/client.h"
+#include "sim/start.h"
 
 #define THREADS 3
 #define ROUNDS 3000 /* of each thread: a broadcast, a post and a send */
@@ -19,9 +19,10 @@
 #define AHEAD(thread) (1u << 2 * (thread))
 
 typedef struct stage {
-    sim_host host;
-    sim_client listener; /* there all the time */
-    sim_client guests[GUESTS];
+    channels_test host;
+    sim_memory memory;
+    channels_test_client *listener; /* there all the time */
+    channels_test_client *guests[GUESTS];
     sem_t wake, ahead[THREADS];
     unsigned wakes;
     _Atomic(uint64_t) ref; /* the self of some channel, perhaps of one that has ended */
@@ -108,7 +109,7 @@ static int on_connect(channels_socket *s, const channels_request *req, void *use
 {
     stage *st = user;
     st->connected++;
-    return channels_socket_set_id(s, strcmp(req->query, "vsn=2.0.0") == 0 ? "listener" : "guests");
+    return channels_socket_set_id(s, strstr(req->query, "guest=1") == NULL ? "listener" : "guests");
 }
 
 static void on_disconnect(channels_socket *s, channels_reason why, void *user)
@@ -156,8 +157,9 @@ static const channels_socket_handler handler = { .routes = routes,
 static void listen_in(stage *s)
 {
     unsigned thread, number;
-    for (const char *text; (text = sim_hear(&s->listener)) != NULL;) {
-        if (sscanf(text, "[null,null,'room:hall','said',{'t':%u,'n':%u}]", &thread, &number) != 2)
+    for (const char *text; (text = channels_test_hear(s->listener)) != NULL;) {
+        if (sscanf(text, "[null,null,\"room:hall\",\"said\",{\"t\":%u,\"n\":%u}]", &thread,
+                   &number) != 2)
             continue;
         if (thread >= THREADS || number != s->heard[thread]++)
             wrong(s, "a broadcast is lost, doubled or out of order");
@@ -166,15 +168,17 @@ static void listen_in(stage *s)
 
 static void come_or_go(stage *s, unsigned turn)
 {
-    sim_client *c = &s->guests[turn % GUESTS];
-    if (c->socket != NULL && c->closed == 0 && turn % 3 != 0) {
-        while (sim_hear(c) != NULL)
+    channels_test_client *c = s->guests[turn % GUESTS];
+    if (c != NULL && c->socket != NULL && c->code == 0 && turn % 3 != 0) {
+        while (channels_test_hear(c) != NULL)
             ;
         return;
     }
-    sim_connect(c, &s->host, "/socket/websocket?guest=1&vsn=2.0.0");
-    sim_say(c, turn % 2 == 0 ? "['1','1','room:hall','phx_join',{}]"
-                             : "['1','1','room:annex','phx_join',{}]");
+    if (c != NULL)
+        channels_test_close(c);
+    c = s->guests[turn % GUESTS] = channels_test_connect(&s->host, "/socket", "guest=1");
+    channels_test_say(c, turn % 2 == 0 ? "['1','1','room:hall','phx_join',{}]"
+                                       : "['1','1','room:annex','phx_join',{}]");
 }
 
 static bool all_run(const stage *s)
@@ -196,8 +200,9 @@ static void serve(stage *s)
             ;
         channels_endpoint_run(s->host.ep);
         listen_in(s);
-        come_or_go(s, turn);
+        come_or_go(s, turn); /* which runs the endpoint too */
     }
+    listen_in(s);
 }
 
 static void check_end(stage *s, size_t lost)
@@ -220,11 +225,11 @@ int main(void)
     pthread_t threads[THREADS];
     memset(s, 0, sizeof *s);
     sem_init(&s->wake, 0, 0);
-    sim_start(&s->host);
+    sim_start(&s->host, &s->memory, NULL);
     channels_endpoint_on_wake(s->host.ep, wake, &s->wake);
     channels_mount(s->host.ep, "/socket", &handler, NULL, s);
-    sim_connect(&s->listener, &s->host, "/socket/websocket?vsn=2.0.0");
-    sim_say(&s->listener, "['1','1','room:hall','phx_join',{}]");
+    s->listener = channels_test_connect(&s->host, "/socket", "");
+    channels_test_join(s->listener, "room:hall", "{}");
     for (unsigned i = 0; i < THREADS; i++) {
         of[i] = (work){ s, i, 0 };
         sem_init(&s->ahead[i], 0, AHEAD(i));
@@ -233,7 +238,7 @@ int main(void)
     serve(s);
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    check_end(s, sim_stop(&s->host));
+    check_end(s, channels_test_stop(&s->host));
     printf("1..1\n%sok 1 - %u threads, %u rounds, %u wake-ups, %u clients\n",
            s->wrong == NULL ? "" : "not ", THREADS, ROUNDS, s->wakes, s->connected);
     if (s->wrong != NULL)

@@ -28,7 +28,7 @@ static void drop(sim_bytes *b, size_t len)
 
 /* --- Saying ------------------------------------------------------------------------------- */
 
-bool sim_wire_open(sim_wire *w, sim_host *host)
+bool sim_wire_open(sim_wire *w, channels_test *host)
 {
     memset(w, 0, sizeof *w);
     w->host = host;

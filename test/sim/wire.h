@@ -9,15 +9,22 @@
 
 #include <stdint.h>
 
-#include "sim/client.h"
+#include "sim/start.h"
 
 typedef struct sim_bytes {
     char *p;
     size_t len, size;
 } sim_bytes;
 
+typedef struct sim_message {
+    struct sim_message *next;
+    channels_kind kind;
+    size_t len;
+    char bytes[];
+} sim_message;
+
 typedef struct sim_wire {
-    sim_host *host;
+    channels_test *host;
     channels_conn *conn; /* NULL: it is gone */
     sim_bytes out, in;   /* on their way to the endpoint, and back but not yet understood */
     size_t fed;          /* bytes of `out` that have left since it was opened */
@@ -35,7 +42,7 @@ typedef struct sim_wire {
     sim_message *first, **last;
 } sim_wire;
 
-bool sim_wire_open(sim_wire *w, sim_host *host);
+bool sim_wire_open(sim_wire *w, channels_test *host);
 /* A handshake for that target. */
 void sim_wire_upgrade(sim_wire *w, const char *target);
 void sim_wire_request(sim_wire *w, const char *method, const char *target, const char *headers);

@@ -1,5 +1,6 @@
 /* adapter_case.c - see adapter_case.h. */
 #include "unit/adapter_case.h"
+#include "unit/failure.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -30,7 +31,8 @@ static int begin(net *n, uint32_t http_timeout_ms)
                                .linger_ms = 20,
                                .http_timeout_ms = http_timeout_ms };
     n->probe.host = &n->host;
-    if (sim_start_with(&n->host, &config) != CHANNELS_OK ||
+    n->host.on_failure = unit_failure;
+    if (sim_start(&n->host, &n->memory, &config) != CHANNELS_OK ||
         channels_mount(n->host.ep, "/socket", &probe_handler, NULL, &n->probe) != CHANNELS_OK)
         return 1;
     n->loop = n->a->start(n->host.ep);
@@ -41,7 +43,7 @@ static int begin(net *n, uint32_t http_timeout_ms)
 static int end(net *n)
 {
     n->a->stop(n->loop);
-    return sim_stop(&n->host) != 0 || lowest_fd() != n->first_fd;
+    return channels_test_stop(&n->host) != 0 || lowest_fd() != n->first_fd;
 }
 
 static int start(const adapter *a, net **n)
@@ -346,10 +348,10 @@ static void answers_unread(net *n)
     size_t len, before;
     far_end p = join(n);
     char *frame = large_frame("push", SIZE, &len);
-    before = n->host.memory.bytes;
+    before = n->memory.bytes;
     size_t sent = pour(&p, frame, len, COUNT);
     assert_true(sent < COUNT * len / 2);
-    assert_true(n->host.memory.bytes - before < 2 << 20);
+    assert_true(n->memory.bytes - before < 2 << 20);
     assert_int_equal(clients(n), 1);
     for (size_t heard = 0; heard < COUNT; heard++) {
         sent += pour(&p, frame + sent % len, len - sent % len, sent % len != 0);

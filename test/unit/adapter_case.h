@@ -35,7 +35,8 @@ typedef struct adapter {
 
 typedef struct net {
     const adapter *a;
-    sim_host host; /* its clock is not used */
+    channels_test host; /* its clock is not used */
+    sim_memory memory;
     probe probe;
     void *loop;
     int port;

@@ -3,13 +3,15 @@
 
 #include <sys/uio.h>
 
+#include "unit/failure.h"
+
 #define WANT_END (CHANNELS_WANT_SHUTDOWN | CHANNELS_WANT_CLOSE)
 
 /* --- The case ----------------------------------------------------------------------------- */
 
 static int on_request(void *user, channels_ref to, const channels_request *req)
 {
-    conn_case *t = user; /* the host is its first member */
+    conn_case *t = user;
     t->asked = to;
     return t->request != NULL ? t->request(t, to, req) : CHANNELS_REFUSE;
 }
@@ -21,10 +23,12 @@ int conn_case_begin(conn_case *t, const channels_config *given,
     if (given != NULL)
         config = *given;
     config.request = on_request;
+    config.user = t;
     if (t->host.now == 0)
         t->host.now = 1000;
     t->probe.host = &t->host;
-    int err = sim_start_with(&t->host, &config);
+    t->host.on_failure = unit_failure;
+    int err = sim_start(&t->host, &t->memory, &config);
     return err != CHANNELS_OK
                ? err
                : channels_mount(t->host.ep, "/socket", &probe_handler, options, &t->probe);
@@ -38,7 +42,7 @@ static void client_end(conn_client *c)
 
 size_t conn_case_end(conn_case *t)
 {
-    size_t lost = t->host.ep != NULL ? sim_stop(&t->host) : t->host.memory.blocks;
+    size_t lost = channels_test_stop(&t->host);
     client_end(&t->a);
     client_end(&t->b);
     return lost;
@@ -88,7 +92,8 @@ int conn_open(conn_client *c, conn_case *t)
     c->t = t;
     c->step = t->step;
     c->window = SIZE_MAX;
-    return channels_conn_new(t->host.ep, &(channels_stream){ .peer = "192.0.2.1:4711" }, c, &c->conn);
+    return channels_conn_new(t->host.ep, &(channels_stream){ .peer = "192.0.2.1:4711" }, c,
+                             &c->conn);
 }
 
 void conn_close(conn_client *c)
@@ -160,7 +165,7 @@ void conn_say(conn_client *c, const char *text)
 void conn_turn(conn_case *t, uint64_t ms)
 {
     channels_conn *conn;
-    sim_wait(&t->host, ms);
+    channels_test_wait(&t->host, ms);
     while ((conn = channels_endpoint_next_ready(t->host.ep)) != NULL)
         conn_flush(channels_conn_user(conn));
 }

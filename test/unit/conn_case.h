@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/client.h"
 #include "sim/probe.h"
+#include "sim/start.h"
 
 #define HANDSHAKE_OF(path) \
     "GET " path " HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" \
@@ -41,7 +41,8 @@ typedef struct conn_client {
 } conn_client;
 
 struct conn_case {
-    sim_host host;
+    channels_test host;
+    sim_memory memory;
     probe probe;
     conn_client a, b;
     /* Requests for no mount. */

@@ -1,14 +1,9 @@
 /* faulty.c - see faulty.h. */
 #include "unit/faulty.h"
 
-static void *faulty_realloc(void *user, void *p, size_t old_size, size_t new_size)
-{
-    return sim_memory_realloc(user, p, old_size, new_size);
-}
-
 void faulty_init(faulty *f)
 {
-    *f = (faulty){ .mem.realloc = faulty_realloc };
+    *f = (faulty){ .mem.realloc = sim_memory_realloc };
     f->mem.user = &f->memory;
 }
 

@@ -1,12 +1,15 @@
 /* longpoll_case.c - see longpoll_case.h. */
 #include "unit/longpoll_case.h"
 
+#include "unit/failure.h"
+
 static void start(longpoll_case *t, const channels_config *config, channels_mount_options options)
 {
     options.longpoll.on = true;
     t->probe.host = &t->host;
+    t->host.on_failure = unit_failure;
     t->host.now = 1000;
-    assert_int_equal(sim_start_with(&t->host, config), CHANNELS_OK);
+    assert_int_equal(sim_start(&t->host, &t->memory, config), CHANNELS_OK);
     assert_int_equal(channels_mount(t->host.ep, "/socket", &probe_handler, &options, &t->probe),
                      CHANNELS_OK);
 }
@@ -22,7 +25,7 @@ int longpoll_case_start(void **state)
 void longpoll_case_restart(longpoll_case *t, const channels_config *config,
                            channels_mount_options options)
 {
-    assert_int_equal(sim_stop(&t->host), 0);
+    assert_int_equal(channels_test_stop(&t->host), 0);
     memset(t, 0, sizeof *t);
     start(t, config, options);
 }
@@ -30,9 +33,7 @@ void longpoll_case_restart(longpoll_case *t, const channels_config *config,
 int longpoll_case_stop(void **state)
 {
     longpoll_case *t = *state;
-    size_t lost = t->host.ep != NULL ? sim_stop(&t->host) : t->host.memory.blocks;
-    if (lost != 0)
-        print_error("%zu blocks of memory were lost\n", lost);
+    size_t lost = channels_test_stop(&t->host);
     free(t);
     return lost == 0 ? 0 : -1;
 }

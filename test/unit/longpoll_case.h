@@ -20,10 +20,11 @@
 #define LP "/socket/longpoll?vsn=2.0.0"
 
 typedef struct longpoll_case {
-    sim_host host;
+    channels_test host;
+    sim_memory memory;
     probe probe;
     sim_ask a, b, c;
-    sim_client ws; /* by a WebSocket of the host's */
+    channels_test_client *ws; /* by a WebSocket of the host's */
     char token[80];
 } longpoll_case;
 

@@ -173,7 +173,7 @@ static void too_much_waits(conn_case *t)
     memset(bytes, '\n', sizeof bytes);
     conn_send(&t->a, bytes, sizeof bytes);
     assert_int_equal(t->a.err, CHANNELS_ERR_PROTOCOL);
-    assert_true(t->host.memory.bytes < 40000);
+    assert_true(t->memory.bytes < 40000);
     wants(&t->a, 0);
     respond(t, 200, "last");
     conn_turn(t, 0);
@@ -212,10 +212,10 @@ static void answers_wait_to_leave(conn_case *t)
     t->request = much;
     conn_open(&t->a, t);
     t->a.window = 1000;
-    size_t before = t->host.memory.bytes;
+    size_t before = t->memory.bytes;
     for (int i = 0; i < 20; i++)
         conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\n");
-    assert_true(t->host.memory.bytes - before < 310000);
+    assert_true(t->memory.bytes - before < 310000);
     wants(&t->a, WRITE);
     t->a.window = SIZE_MAX;
     for (int i = 0; i < 25; i++) {
@@ -895,7 +895,7 @@ static void not_told_of_the_dead(conn_case *t)
     conn_say(&t->a, "GET / HTTP/1.1\r\n\r\n");
     respond(t, 200, "x");
     conn_open(&t->b, t);
-    sim_wait(&t->host, 10000);
+    channels_test_wait(&t->host, 10000);
     assert_ptr_equal(ready(t), t->a.conn); /* both have to be closed */
     wants(&t->a, CHANNELS_WANT_CLOSE);
     assert_ptr_equal(ready(t), t->b.conn);
@@ -1087,7 +1087,7 @@ static void endpoint_goes_first(conn_case *t)
     at->window = 10;
     conn_say(at++, HANDSHAKE);
     assert_true(at == c + sizeof c / sizeof *c);
-    assert_int_equal(sim_stop(&t->host), 0);
+    assert_int_equal(channels_test_stop(&t->host), 0);
     assert_non_null(strstr(t->probe.trace, "disconnect shutdown;"));
     for (size_t i = 0; i < sizeof c / sizeof *c; i++)
         free(c[i].got);

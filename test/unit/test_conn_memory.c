@@ -131,12 +131,12 @@ static size_t once(void (*session)(conn_case *t), size_t step, size_t fail_at, b
     assert_int_equal(conn_case_begin(t, NULL, NULL), CHANNELS_OK);
     t->step = step;
     t->probe.err = -1;
-    t->host.memory.calls = 0;
-    t->host.memory.fail_at = fail_at;
-    t->host.memory.fail_on = fail_on;
+    t->memory.calls = 0;
+    t->memory.fail_at = fail_at;
+    t->memory.fail_on = fail_on;
     session(t);
-    size_t calls = t->host.memory.calls;
-    t->host.memory.fail_at = 0;
+    size_t calls = t->memory.calls;
+    t->memory.fail_at = 0;
     conn_close(&t->a);
     conn_close(&t->b);
     still_serves(t);
@@ -184,15 +184,15 @@ static void an_idle_client_is_small(void **state)
     conn_client *clients = calloc(CLIENTS, sizeof *clients);
     (void)state;
     assert_int_equal(conn_case_begin(t, NULL, NULL), CHANNELS_OK);
-    size_t before = t->host.memory.bytes;
+    size_t before = t->memory.bytes;
     for (size_t i = 0; i < CLIENTS; i++) {
         conn_open(&clients[i], t);
         conn_upgrade(&clients[i]);
         conn_text(&clients[i], "['1','1','room:a','phx_join',{}]");
         conn_flush(&clients[i]);
     }
-    size_t each = (t->host.memory.bytes - before) / CLIENTS -
-                  probe_handler.assigns_size - probe_handler.routes->handler->assigns_size;
+    size_t each = (t->memory.bytes - before) / CLIENTS - probe_handler.assigns_size -
+                  probe_handler.routes->handler->assigns_size;
     printf("# %zu bytes for an idle client\n", each);
     assert_true(each <= PROMISED);
     for (size_t i = 0; i < CLIENTS; i++) {

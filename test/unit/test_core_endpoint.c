@@ -63,7 +63,7 @@ static void posts(void **state)
     assert_true(channels_endpoint_timeout(t->host.ep) == UINT64_MAX);
     in_thread(post_two, p);
     assert_int_equal(wakes, 2);
-    assert_int_equal(sim_stop(&t->host), 0);
+    assert_int_equal(channels_test_stop(&t->host), 0);
     traced(t, "drop one;");
 }
 
@@ -114,16 +114,16 @@ static void broadcasts_from_another_thread(void **state)
 {
     core_case *t = *state;
     t->probe.connect = set_id;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     in_thread(broadcast_there, t->host.ep);
-    quiet(&t->a);
+    quiet(t->a);
     channels_endpoint_run(t->host.ep);
-    hear(&t->a, "[null,null,'room:a','one',{'n':1}]");
-    hear(&t->a, "<\\02\\06\\03room:atwo>");
-    hear(&t->a, "[null,null,'room:a','three',{}]");
-    quiet(&t->a);
-    assert_int_equal(t->a.code, 1001);
+    hear(t->a, "[null,null,'room:a','one',{'n':1}]");
+    hear(t->a, "<\\02\\06\\03room:atwo>");
+    hear(t->a, "[null,null,'room:a','three',{}]");
+    quiet(t->a);
+    assert_int_equal(t->a->code, 1001);
     in_thread(broadcast_there, t->host.ep); /* freed with the endpoint */
 }
 
@@ -132,15 +132,15 @@ static void broadcasts_from_another_thread(void **state)
 static void shuts_down(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    join(&t->b, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V2);
+    join(t->a, "room:a", "1");
+    join(t->b, "room:a", "1");
     t->probe.trace[0] = '\0';
-    assert_int_equal(sim_stop(&t->host), 0);
-    assert_int_equal(t->a.code, 1001);
-    assert_int_equal(t->b.code, 1001);
-    assert_int_equal(t->a.closed + t->b.closed, 2);
+    channels_endpoint_free(t->host.ep);
+    t->host.ep = NULL;
+    assert_int_equal(t->a->code, 1001);
+    assert_int_equal(t->b->code, 1001);
     traced(t, "terminate room:a shutdown;disconnect shutdown;terminate room:a shutdown;"
               "disconnect shutdown;");
     channels_endpoint_free(NULL);
@@ -164,13 +164,13 @@ static void shuts_down_while_terminate_is_busy(void **state)
 {
     core_case *t = *state;
     t->probe.terminate = busy_terminate;
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    join(&t->a, "room:b", "2");
-    join(&t->b, "room:a", "1");
-    join(&t->b, "room:b", "2");
-    assert_int_equal(sim_stop(&t->host), 0);
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V2);
+    join(t->a, "room:a", "1");
+    join(t->a, "room:b", "2");
+    join(t->b, "room:a", "1");
+    join(t->b, "room:b", "2");
+    assert_int_equal(channels_test_stop(&t->host), 0);
 }
 
 static int free_endpoint(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -184,11 +184,11 @@ static void not_freed_in_a_callback(void **state)
 {
     core_case *t = *state;
     t->probe.handle_in = free_endpoint;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','x',{}]");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','x',{}]");
     logged(t, "channels_endpoint_free: may not be called from inside a callback");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
 }
 
 static void free_posted(channels_endpoint *ep, void *arg)
@@ -222,6 +222,11 @@ static int to_nobody(void *self, const char *topic, const void *data, size_t len
     return 0;
 }
 
+static void ignore(void *arg, const char *file, int line, const char *text)
+{
+    (void)arg, (void)file, (void)line, (void)text;
+}
+
 static void needs_whole_adapters(void **state)
 {
     static const channels_pubsub_adapter none = { .name = "none" };
@@ -229,21 +234,23 @@ static void needs_whole_adapters(void **state)
     const channels_config bad[] = { { .pubsub = &none }, { .pubsub = &half }, { .node = "\xff" } };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        sim_host host = { 0 };
-        assert_int_equal(sim_start_with(&host, &bad[i]), CHANNELS_ERR_INVALID);
+        channels_test host = { .on_failure = ignore };
+        sim_memory memory = { 0 };
+        assert_int_equal(sim_start(&host, &memory, &bad[i]), CHANNELS_ERR_INVALID);
         assert_non_null(strstr(host.log, "channels_endpoint_new"));
-        assert_int_equal(host.memory.blocks, 0);
+        assert_int_equal(memory.blocks, 0);
     }
 }
 
 static void needs_random_numbers(void **state)
 {
-    sim_host host = { 0 };
+    channels_test host = { .on_failure = ignore };
+    sim_memory memory = { 0 };
     channels_config config = { .random = no_random, .node = "n" };
     (void)state;
-    assert_int_equal(sim_start_with(&host, &config), CHANNELS_ERR_INVALID);
+    assert_int_equal(sim_start(&host, &memory, &config), CHANNELS_ERR_INVALID);
     assert_null(host.ep);
-    assert_int_equal(host.memory.blocks, 0);
+    assert_int_equal(memory.blocks, 0);
     assert_non_null(strstr(host.log, "random"));
 }
 
@@ -256,10 +263,11 @@ static void bad_configs(void **state)
     } bad[] = { { { .pubsub = &half }, "adapter" }, { { .node = "\xff" }, "UTF-8" } };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        sim_host host = { 0 };
-        assert_int_equal(sim_start_with(&host, &bad[i].config), CHANNELS_ERR_INVALID);
+        channels_test host = { .on_failure = ignore };
+        sim_memory memory = { 0 };
+        assert_int_equal(sim_start(&host, &memory, &bad[i].config), CHANNELS_ERR_INVALID);
         assert_null(host.ep);
-        assert_int_equal(host.memory.blocks, 0);
+        assert_int_equal(memory.blocks, 0);
         assert_non_null(strstr(host.log, bad[i].words));
     }
 }
@@ -268,16 +276,17 @@ static void needs_memory(void **state)
 {
     (void)state;
     for (size_t n = 1; n < 10; n++) {
-        sim_host host = { .memory = { .fail_at = n } };
-        int err = sim_start(&host);
+        channels_test host = { .on_failure = ignore };
+        sim_memory memory = { .fail_at = n };
+        int err = sim_start(&host, &memory, NULL);
         if (err == CHANNELS_OK) {
             assert_true(n > 2);
-            assert_int_equal(sim_stop(&host), 0);
+            assert_int_equal(channels_test_stop(&host), 0);
             return;
         }
         assert_int_equal(err, CHANNELS_ERR_NOMEM);
         assert_null(host.ep);
-        assert_int_equal(host.memory.blocks, 0);
+        assert_int_equal(memory.blocks, 0);
     }
 }
 
@@ -298,10 +307,10 @@ static void own_strings(void **state)
 {
     core_case *t = *state;
     char host[] = "example.com", node[] = "node-1";
-    core_case_restart(t, &(channels_config){ .host = host, .node = node }, NULL);
+    core_case_restart(t, &(channels_config){ .user = t, .host = host, .node = node }, NULL);
     host[0] = node[0] = 'x';
     assert_string_equal(channels_pubsub_node(t->host.ep), "node-1");
-    assert_true(channels_endpoint_user(t->host.ep) == &t->host);
+    assert_true(channels_endpoint_user(t->host.ep) == t);
 }
 
 /* --- Mounting ----------------------------------------------------------------------------- */
@@ -338,11 +347,11 @@ static void bad_mounts(void **state)
     core_case *t = *state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         channels_socket_handler h = { .routes = bad[i].routes };
-        size_t blocks = t->host.memory.blocks;
+        size_t blocks = t->memory.blocks;
         assert_int_equal(channels_mount(t->host.ep, bad[i].path, &h, NULL, NULL),
                          CHANNELS_ERR_INVALID);
         logged(t, bad[i].words);
-        assert_int_equal(t->host.memory.blocks, blocks);
+        assert_int_equal(t->memory.blocks, blocks);
     }
     assert_int_equal(channels_mount(t->host.ep, "/a", NULL, NULL, NULL), CHANNELS_ERR_INVALID);
     logged(t, "no handler");
@@ -363,15 +372,15 @@ static void mounts_without_memory(void **state)
                                                     .auth_token = true,
                                                     .websocket.subprotocols = origins };
     core_case *t = *state;
-    size_t blocks = t->host.memory.blocks;
+    size_t blocks = t->memory.blocks;
     int err = CHANNELS_ERR_NOMEM;
     for (size_t n = 1; err == CHANNELS_ERR_NOMEM; n++) {
-        t->host.memory.calls = 0;
-        t->host.memory.fail_at = n;
+        t->memory.calls = 0;
+        t->memory.fail_at = n;
         err = channels_mount(t->host.ep, "/a", &probe_handler, &options, &t->probe);
-        t->host.memory.fail_at = 0;
+        t->memory.fail_at = 0;
         if (err == CHANNELS_ERR_NOMEM)
-            assert_int_equal(t->host.memory.blocks, blocks);
+            assert_int_equal(t->memory.blocks, blocks);
     }
     assert_int_equal(err, CHANNELS_OK);
 }
@@ -405,13 +414,13 @@ static void bad_options(void **state)
         { { .check_origin = CHANNELS_ORIGIN_LIST, .origins = nameless }, "names no host" },
     };
     core_case *t = *state;
-    size_t blocks = t->host.memory.blocks;
+    size_t blocks = t->memory.blocks;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(channels_mount(t->host.ep, "/:a", &probe_handler, &bad[i].options,
                                         &t->probe),
                          CHANNELS_ERR_INVALID);
         logged(t, bad[i].words);
-        assert_int_equal(t->host.memory.blocks, blocks);
+        assert_int_equal(t->memory.blocks, blocks);
     }
 }
 
@@ -457,14 +466,14 @@ static void several_mounts(void **state)
     char path[] = "/second";
     assert_int_equal(channels_mount(t->host.ep, path, &empty, &other, NULL), CHANNELS_OK);
     memset(path, 'x', 3); /* it has been copied */
-    assert_int_equal(sim_connect(&t->a, &t->host, "/second/ws?vsn=2.0.0"), CHANNELS_OK);
-    assert_int_equal(sim_connect(&t->b, &t->host, "/second/websocket"), CHANNELS_ERR_CLOSED);
-    say(&t->a, "['1','1','room:a','phx_join',{}]");
-    hear(&t->a, "[null,'1','room:a','phx_reply',"
-                "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    assert_int_equal(core_connect(&t->a, &t->host, "/second/ws?vsn=2.0.0"), CHANNELS_OK);
+    assert_int_equal(core_connect(&t->b, &t->host, "/second/websocket"), CHANNELS_ERR_CLOSED);
+    say(t->a, "['1','1','room:a','phx_join',{}]");
+    hear(t->a, "[null,'1','room:a','phx_reply',"
+               "{'status':'error','response':{'reason':'unmatched topic'}}]");
     channels_mount_options off = { .websocket = { .off = true } };
     assert_int_equal(channels_mount(t->host.ep, "/third", &empty, &off, NULL), CHANNELS_OK);
-    assert_int_equal(sim_connect(&t->b, &t->host, "/third/websocket"), CHANNELS_ERR_CLOSED);
+    assert_int_equal(core_connect(&t->b, &t->host, "/third/websocket"), CHANNELS_ERR_CLOSED);
 }
 
 /* --- Log and errors ----------------------------------------------------------------------- */
@@ -473,8 +482,8 @@ static void several_mounts(void **state)
 static void log_lines(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    say(&t->a, "[null,'1','no\\n\\u001broute\x7f','phx_join',{}]");
+    core_connect(&t->a, &t->host, V2);
+    say(t->a, "[null,'1','no\\n\\u001broute\x7f','phx_join',{}]");
     logged(t, "no route");
     for (const char *p = t->host.log; *p != '\0'; p++)
         assert_true((unsigned char)*p >= 0x20 && *p != 0x7f);

@@ -33,89 +33,89 @@ static int return_err(channels_channel *ch, const channels_msg *msg, probe *p)
 static void joins_and_leaves(void **state)
 {
     core_case *t = *state;
-    assert_int_equal(sim_connect(&t->a, &t->host, V2), CHANNELS_OK);
-    say(&t->a, "['1','2','room:a','phx_join',{'x':1}]");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
-    say(&t->a, "['1','3','room:a','phx_leave',{}]");
-    hear(&t->a, "['1','3','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    quiet(&t->a);
+    assert_int_equal(core_connect(&t->a, &t->host, V2), CHANNELS_OK);
+    say(t->a, "['1','2','room:a','phx_join',{'x':1}]");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
+    say(t->a, "['1','3','room:a','phx_leave',{}]");
+    hear(t->a, "['1','3','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    quiet(t->a);
     traced(t, "connect;join room:a phx_join {'x':1};joined room:a;terminate room:a left;");
-    say(&t->a, "['1','4','room:a','phx_leave',{}]");
-    hear(&t->a, "['1','4','room:a','phx_reply',{'status':'ok','response':{}}]");
-    quiet(&t->a);
-    sim_hang_up(&t->a);
+    say(t->a, "['1','4','room:a','phx_leave',{}]");
+    hear(t->a, "['1','4','room:a','phx_reply',{'status':'ok','response':{}}]");
+    quiet(t->a);
+    channels_test_close(t->a);
     traced(t, "disconnect closed;");
 }
 
 static void heartbeat(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    say(&t->a, "[null,'7','phoenix','heartbeat',{}]");
-    hear(&t->a, "[null,'7','phoenix','phx_reply',{'status':'ok','response':{}}]");
-    say(&t->a, "['9',8,'phoenix','heartbeat',null]");
-    hear(&t->a, "[null,8,'phoenix','phx_reply',{'status':'ok','response':{}}]");
-    say(&t->a, "['9','8','phoenix','other',{}]");
-    hear(&t->a, "[null,'8','phoenix','phx_reply',"
-                "{'status':'error','response':{'reason':'unmatched topic'}}]");
-    say(&t->a, "[null,'8','room:a','heartbeat',{}]");
-    hear(&t->a, "[null,'8','room:a','phx_reply',"
-                "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    core_connect(&t->a, &t->host, V2);
+    say(t->a, "[null,'7','phoenix','heartbeat',{}]");
+    hear(t->a, "[null,'7','phoenix','phx_reply',{'status':'ok','response':{}}]");
+    say(t->a, "['9',8,'phoenix','heartbeat',null]");
+    hear(t->a, "[null,8,'phoenix','phx_reply',{'status':'ok','response':{}}]");
+    say(t->a, "['9','8','phoenix','other',{}]");
+    hear(t->a, "[null,'8','phoenix','phx_reply',"
+               "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    say(t->a, "[null,'8','room:a','heartbeat',{}]");
+    hear(t->a, "[null,'8','room:a','phx_reply',"
+               "{'status':'error','response':{'reason':'unmatched topic'}}]");
 }
 
 static void unmatched_topics(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    say(&t->a, "['3','13','nope:a','phx_join',{}]");
-    hear(&t->a, "[null,'13','nope:a','phx_reply',"
-                "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    core_connect(&t->a, &t->host, V2);
+    say(t->a, "['3','13','nope:a','phx_join',{}]");
+    hear(t->a, "[null,'13','nope:a','phx_reply',"
+               "{'status':'error','response':{'reason':'unmatched topic'}}]");
     logged(t, "no route of /socket matches the topic");
     assert_int_equal(t->host.level, CHANNELS_LOG_WARNING);
     unsigned before = t->host.logged;
-    say(&t->a, "['3','14','room:a','event',{}]");
-    hear(&t->a, "[null,'14','room:a','phx_reply',"
-                "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    say(t->a, "['3','14','room:a','event',{}]");
+    hear(t->a, "[null,'14','room:a','phx_reply',"
+               "{'status':'error','response':{'reason':'unmatched topic'}}]");
     assert_int_equal(t->host.logged, before);
-    say(&t->a, "[null,'42',5,'phx_join',{}]");
-    hear(&t->a, "[null,'42',5,'phx_reply',"
-                "{'status':'error','response':{'reason':'unmatched topic'}}]");
-    say(&t->a, "['1','43',{'a':[1]},'phx_leave',{}]");
-    hear(&t->a, "['1','43',{'a':[1]},'phx_reply',{'status':'ok','response':{}}]");
-    say(&t->a, "[null,'44','room:\\u0000','phx_join',{}]");
-    hear(&t->a, "[null,'44','room:\\u0000','phx_reply',"
-                "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    say(t->a, "[null,'42',5,'phx_join',{}]");
+    hear(t->a, "[null,'42',5,'phx_reply',"
+               "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    say(t->a, "['1','43',{'a':[1]},'phx_leave',{}]");
+    hear(t->a, "['1','43',{'a':[1]},'phx_reply',{'status':'ok','response':{}}]");
+    say(t->a, "[null,'44','room:\\u0000','phx_join',{}]");
+    hear(t->a, "[null,'44','room:\\u0000','phx_reply',"
+               "{'status':'error','response':{'reason':'unmatched topic'}}]");
     traced(t, "connect;");
 }
 
 static void join_replies(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.join = accept_with;
     reply_text = "[1,null,'two']";
-    say(&t->a, "['1','1','room:a','phx_join',{}]");
-    hear(&t->a, "['1','1','room:a','phx_reply',{'status':'ok','response':[1,null,'two']}]");
+    say(t->a, "['1','1','room:a','phx_join',{}]");
+    hear(t->a, "['1','1','room:a','phx_reply',{'status':'ok','response':[1,null,'two']}]");
     t->probe.join = echo_params;
-    say(&t->a, "['2','2','room:b','phx_join','text']");
-    hear(&t->a, "['2','2','room:b','phx_reply',{'status':'ok','response':'text'}]");
-    say(&t->a, "['2','2','room:c','phx_join',null]");
-    hear(&t->a, "['2','2','room:c','phx_reply',{'status':'ok','response':null}]");
+    say(t->a, "['2','2','room:b','phx_join','text']");
+    hear(t->a, "['2','2','room:b','phx_reply',{'status':'ok','response':'text'}]");
+    say(t->a, "['2','2','room:c','phx_join',null]");
+    hear(t->a, "['2','2','room:c','phx_reply',{'status':'ok','response':null}]");
 }
 
 static void refused_join(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.join = refuse;
     reply_text = "{'reason':'full'}";
-    say(&t->a, "['1','1','room:a','phx_join',{}]");
-    hear(&t->a, "['1','1','room:a','phx_reply',{'status':'error','response':{'reason':'full'}}]");
+    say(t->a, "['1','1','room:a','phx_join',{}]");
+    hear(t->a, "['1','1','room:a','phx_reply',{'status':'error','response':{'reason':'full'}}]");
     reply_text = NULL;
-    say(&t->a, "['1','2','room:a','phx_join',{}]");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'error','response':{}}]");
-    quiet(&t->a);
+    say(t->a, "['1','2','room:a','phx_join',{}]");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'error','response':{}}]");
+    quiet(t->a);
     traced(t, "connect;join room:a phx_join {};join room:a phx_join {};"); /* no terminate() */
 }
 
@@ -125,18 +125,18 @@ static void crashed_join(void **state)
 {
     static const int results[] = { -1, CHANNELS_STOP, 17, CHANNELS_LATER };
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.join = return_err;
     for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
         t->probe.err = results[i];
         t->host.log[0] = '\0';
-        say(&t->a, "['3','15','room:a','phx_join',{}]");
-        hear(&t->a, "['3','15','room:a','phx_reply'," CRASHED "]");
+        say(t->a, "['3','15','room:a','phx_join',{}]");
+        hear(t->a, "['3','15','room:a','phx_reply'," CRASHED "]");
         logged(t, "join() of room:a failed");
     }
-    quiet(&t->a);
+    quiet(t->a);
     t->probe.join = NULL;
-    join(&t->a, "room:a", "4");
+    join(t->a, "room:a", "4");
 }
 
 static int reply_ok_refuse(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -165,51 +165,51 @@ static int reply_badly(channels_channel *ch, const channels_msg *msg, probe *p)
 static void contradictory_join(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.join = reply_ok_refuse;
-    say(&t->a, "['3','15','room:a','phx_join',{}]");
-    hear(&t->a, "['3','15','room:a','phx_reply'," CRASHED "]");
+    say(t->a, "['3','15','room:a','phx_join',{}]");
+    hear(t->a, "['3','15','room:a','phx_reply'," CRASHED "]");
     logged(t, "after the reply \"ok\"");
     t->probe.join = reply_error_accept;
-    say(&t->a, "['3','16','room:a','phx_join',{}]");
-    hear(&t->a, "['3','16','room:a','phx_reply'," CRASHED "]");
+    say(t->a, "['3','16','room:a','phx_join',{}]");
+    hear(t->a, "['3','16','room:a','phx_reply'," CRASHED "]");
     logged(t, "after the reply \"error\"");
     traced(t, "connect;join room:a phx_join {};join room:a phx_join {};terminate room:a failed;");
     t->probe.join = reply_badly;
-    join(&t->a, "room:a", "4");
+    join(t->a, "room:a", "4");
 }
 
 static void second_join_of_topic(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['2','2','room:a','phx_join',{}]");
-    hear(&t->a, "['2','2','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    quiet(&t->a);
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    say(t->a, "['2','2','room:a','phx_join',{}]");
+    hear(t->a, "['2','2','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    quiet(t->a);
     traced(t, "connect;join room:a phx_join {};joined room:a;terminate room:a duplicate;"
               "join room:a phx_join {};joined room:a;");
     channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty());
-    hear(&t->a, "[null,null,'room:a','e',{}]");
-    quiet(&t->a);
+    hear(t->a, "[null,null,'room:a','e',{}]");
+    quiet(t->a);
 }
 
 static void second_join_refused(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.join = refuse;
     reply_text = NULL;
-    say(&t->a, "['2','2','room:a','phx_join',{}]");
-    hear(&t->a, "['2','2','room:a','phx_reply',{'status':'error','response':{}}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    say(&t->a, "['1','3','room:a','x',{}]");
-    hear(&t->a, "[null,'3','room:a','phx_reply',"
-                "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    say(t->a, "['2','2','room:a','phx_join',{}]");
+    hear(t->a, "['2','2','room:a','phx_reply',{'status':'error','response':{}}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    say(t->a, "['1','3','room:a','x',{}]");
+    hear(t->a, "[null,'3','room:a','phx_reply',"
+               "{'status':'error','response':{'reason':'unmatched topic'}}]");
     channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty());
-    quiet(&t->a);
+    quiet(t->a);
 }
 
 static int joined_pushes(channels_channel *ch, probe *p)
@@ -222,30 +222,30 @@ static int joined_pushes(channels_channel *ch, probe *p)
 static void second_join_in_order(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.joined = joined_pushes;
-    say(&t->a, "['2','2','room:a','phx_join',{}]");
-    hear(&t->a, "['2','2','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    hear(&t->a, "[null,null,'room:a','user_entered',{}]");
-    hear(&t->a, "['2',null,'room:a','joined',{}]");
-    quiet(&t->a);
+    say(t->a, "['2','2','room:a','phx_join',{}]");
+    hear(t->a, "['2','2','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    hear(t->a, "[null,null,'room:a','user_entered',{}]");
+    hear(t->a, "['2',null,'room:a','joined',{}]");
+    quiet(t->a);
 }
 
 /* A V1 client cannot tell the channels apart: it is told of the old one's end first. */
 static void second_join_of_v1(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V1);
-    say(&t->a, "{'topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
-    hear(&t->a, "{'topic':'room:a','event':'phx_reply',"
-                "'payload':{'status':'ok','response':{}},'ref':'1'}");
-    say(&t->a, "{'topic':'room:a','event':'phx_join','payload':{},'ref':'2'}");
-    hear(&t->a, "{'topic':'room:a','event':'phx_close','payload':{},'ref':null}");
-    hear(&t->a, "{'topic':'room:a','event':'phx_reply',"
-                "'payload':{'status':'ok','response':{}},'ref':'2'}");
-    quiet(&t->a);
+    core_connect(&t->a, &t->host, V1);
+    say(t->a, "{'topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
+    hear(t->a, "{'topic':'room:a','event':'phx_reply',"
+               "'payload':{'status':'ok','response':{}},'ref':'1'}");
+    say(t->a, "{'topic':'room:a','event':'phx_join','payload':{},'ref':'2'}");
+    hear(t->a, "{'topic':'room:a','event':'phx_close','payload':{},'ref':null}");
+    hear(t->a, "{'topic':'room:a','event':'phx_reply',"
+               "'payload':{'status':'ok','response':{}},'ref':'2'}");
+    quiet(t->a);
 }
 
 static int push_in_join(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -258,16 +258,16 @@ static int push_in_join(channels_channel *ch, const channels_msg *msg, probe *p)
 static void no_push_before_the_reply(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.join = push_in_join;
     t->probe.joined = joined_pushes;
-    say(&t->a, "['1','1','room:a','phx_join',{}]");
+    say(t->a, "['1','1','room:a','phx_join',{}]");
     assert_int_equal(t->probe.err, CHANNELS_ERR_INVALID);
     logged(t, "is not joined yet");
-    hear(&t->a, "['1','1','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "[null,null,'room:a','user_entered',{}]");
-    hear(&t->a, "['1',null,'room:a','joined',{}]");
-    quiet(&t->a);
+    hear(t->a, "['1','1','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "[null,null,'room:a','user_entered',{}]");
+    hear(t->a, "['1',null,'room:a','joined',{}]");
+    quiet(t->a);
 }
 
 static int stop_joined(channels_channel *ch, probe *p)
@@ -279,15 +279,15 @@ static int stop_joined(channels_channel *ch, probe *p)
 static void ends_in_joined(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.joined = stop_joined;
     t->probe.err = CHANNELS_STOP;
-    join(&t->a, "room:a", "1");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
+    join(t->a, "room:a", "1");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
     t->probe.err = -5;
-    join(&t->a, "room:a", "2");
-    hear(&t->a, "['2','2','room:a','phx_error',{'reason':'channel_crash'}]");
-    quiet(&t->a);
+    join(t->a, "room:a", "2");
+    hear(t->a, "['2','2','room:a','phx_error',{'reason':'channel_crash'}]");
+    quiet(t->a);
     traced(t, "connect;join room:a phx_join {};joined room:a;terminate room:a stopped;"
               "join room:a phx_join {};joined room:a;terminate room:a failed;");
 }
@@ -303,75 +303,75 @@ static void farewell(channels_channel *ch, channels_reason why, probe *p)
 static void terminate_pushes(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V2);
     t->probe.terminate = farewell;
-    join(&t->b, "room:a", "1");
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','phx_leave',{}]");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    hear(&t->a, "['1',null,'room:a','bye',{}]");
-    quiet(&t->a);
-    hear(&t->b, "[null,null,'room:a','gone',{}]");
-    join(&t->a, "room:a", "3");
-    say(&t->a, "['3','4','room:a','fail',{}]");
-    hear(&t->a, "['3',null,'room:a','bye',{}]");
-    hear(&t->a, "['3','3','room:a','phx_error',{'reason':'channel_crash'}]");
-    hear(&t->b, "[null,null,'room:a','gone',{}]");
-    join(&t->a, "room:a", "5");
-    sim_hang_up(&t->a);
+    join(t->b, "room:a", "1");
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','phx_leave',{}]");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    hear(t->a, "['1',null,'room:a','bye',{}]");
+    quiet(t->a);
+    hear(t->b, "[null,null,'room:a','gone',{}]");
+    join(t->a, "room:a", "3");
+    say(t->a, "['3','4','room:a','fail',{}]");
+    hear(t->a, "['3',null,'room:a','bye',{}]");
+    hear(t->a, "['3','3','room:a','phx_error',{'reason':'channel_crash'}]");
+    hear(t->b, "[null,null,'room:a','gone',{}]");
+    join(t->a, "room:a", "5");
+    channels_test_close(t->a);
     assert_int_equal(t->probe.err, CHANNELS_ERR_CLOSED);
-    hear(&t->b, "[null,null,'room:a','gone',{}]");
-    quiet(&t->a);
+    hear(t->b, "[null,null,'room:a','gone',{}]");
+    quiet(t->a);
 }
 
 static void stops_and_fails(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','stop',{}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    join(&t->a, "room:a", "3");
-    say(&t->a, "['3','4','room:a','fail',{}]");
-    hear(&t->a, "['3','3','room:a','phx_error',{'reason':'channel_crash'}]");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','stop',{}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    join(t->a, "room:a", "3");
+    say(t->a, "['3','4','room:a','fail',{}]");
+    hear(t->a, "['3','3','room:a','phx_error',{'reason':'channel_crash'}]");
     logged(t, "handle_in() returned -77");
-    join(&t->a, "room:a", "5");
-    say(&t->a, "['5','6','room:a',17,{}]"); /* an event that is no text has no clause */
-    hear(&t->a, "['5','5','room:a','phx_error',{'reason':'channel_crash'}]");
-    join(&t->a, "room:a", "7");
-    say(&t->a, "['7','8','room:a','e\\u0000',{}]");
-    hear(&t->a, "['7','7','room:a','phx_error',{'reason':'channel_crash'}]");
-    quiet(&t->a);
+    join(t->a, "room:a", "5");
+    say(t->a, "['5','6','room:a',17,{}]"); /* an event that is no text has no clause */
+    hear(t->a, "['5','5','room:a','phx_error',{'reason':'channel_crash'}]");
+    join(t->a, "room:a", "7");
+    say(t->a, "['7','8','room:a','e\\u0000',{}]");
+    hear(t->a, "['7','7','room:a','phx_error',{'reason':'channel_crash'}]");
+    quiet(t->a);
 }
 
 static void ends_with_its_client(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    join(&t->a, "room:b", "2");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    join(t->a, "room:b", "2");
     traced(t, "connect;join room:a phx_join {};joined room:a;join room:b phx_join {};"
               "joined room:b;");
-    sim_hang_up(&t->a);
+    channels_test_close(t->a);
     traced(t, "terminate room:b closed;terminate room:a closed;disconnect closed;");
-    quiet(&t->a);
+    quiet(t->a);
 }
 
 static void leaves_are_final(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    join(&t->b, "room:a", "1");
-    say(&t->a, "['1','2','room:a','phx_leave',{}]");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    say(&t->b, "['1','2','room:a','shout',{}]");
-    quiet(&t->a);
-    hear(&t->b, "[null,null,'room:a','shout',{}]");
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V2);
+    join(t->a, "room:a", "1");
+    join(t->b, "room:a", "1");
+    say(t->a, "['1','2','room:a','phx_leave',{}]");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    say(t->b, "['1','2','room:a','shout',{}]");
+    quiet(t->a);
+    hear(t->b, "[null,null,'room:a','shout',{}]");
 }
 
 int main(void)

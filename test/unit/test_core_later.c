@@ -21,11 +21,11 @@ static void answers_often(void **state)
     core_case *t = *state;
     channels_endpoint *ep = t->host.ep;
     t->probe.handle_in = take_ref;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    say(&t->a, "[null,'2','room:a','x',{}]");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    say(t->a, "[null,'2','room:a','x',{}]");
     assert_int_equal(t->probe.err, CHANNELS_OK);
-    quiet(&t->a);
+    quiet(t->a);
     assert_int_equal(channels_ref_reply(ep, t->probe.ref, "ok", json("[1]")), CHANNELS_OK);
     assert_int_equal(channels_ref_reply(ep, t->probe.ref, "weird", channels_binary("x", 1)),
                      CHANNELS_OK);
@@ -33,13 +33,13 @@ static void answers_often(void **state)
                      CHANNELS_ERR_INVALID);
     assert_int_equal(channels_ref_reply(ep, t->probe.ref, "ok", channels_json("x")),
                      CHANNELS_ERR_INVALID);
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':[1]}]");
-    hear(&t->a, "<\\01\\01\\01\\06\\0512room:aweirdx>");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':[1]}]");
+    hear(t->a, "<\\01\\01\\01\\06\\0512room:aweirdx>");
     channels_ref_drop(ep, t->probe.ref);
     channels_ref_drop(ep, t->probe.ref);
     assert_int_equal(channels_ref_reply(ep, t->probe.ref, "ok", channels_empty()),
                      CHANNELS_ERR_CLOSED);
-    quiet(&t->a);
+    quiet(t->a);
 }
 
 static void refs_end_with_their_channel(void **state)
@@ -48,28 +48,28 @@ static void refs_end_with_their_channel(void **state)
     channels_endpoint *ep = t->host.ep;
     channels_ref first;
     t->probe.handle_in = take_ref;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1',{'r':2},'room:a','x',{}]");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1',{'r':2},'room:a','x',{}]");
     first = t->probe.ref;
     assert_non_null(channels_ref_channel(ep, first));
-    join(&t->a, "room:b", "5");
-    say(&t->a, "['1','3','room:a','phx_leave',{}]");
+    join(t->a, "room:b", "5");
+    say(t->a, "['1','3','room:a','phx_leave',{}]");
     assert_null(channels_ref_channel(ep, first));
-    say(&t->a, "['5',null,'room:b','x',{}]"); /* wants no answer */
+    say(t->a, "['5',null,'room:b','x',{}]"); /* wants no answer */
     assert_int_equal(t->probe.err, CHANNELS_ERR_INVALID);
     assert_int_equal(t->probe.ref.id, 0);
     logged(t, "has no ref");
-    say(&t->a, "['5','6','room:b','x',{}]"); /* uses the slot again */
+    say(t->a, "['5','6','room:b','x',{}]"); /* uses the slot again */
     assert_int_equal(t->probe.err, CHANNELS_OK);
     assert_true(first.id != t->probe.ref.id);
     assert_int_equal(channels_ref_reply(ep, first, "ok", channels_empty()), CHANNELS_ERR_CLOSED);
     channels_ref_drop(ep, first);
-    hear(&t->a, "['1','3','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
+    hear(t->a, "['1','3','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
     assert_int_equal(channels_ref_reply(ep, t->probe.ref, "ok", channels_empty()), CHANNELS_OK);
-    hear(&t->a, "['5','6','room:b','phx_reply',{'status':'ok','response':{}}]");
-    sim_hang_up(&t->a);
+    hear(t->a, "['5','6','room:b','phx_reply',{'status':'ok','response':{}}]");
+    channels_test_close(t->a);
     assert_int_equal(channels_ref_reply(ep, t->probe.ref, "ok", channels_empty()),
                      CHANNELS_ERR_CLOSED);
 }
@@ -100,9 +100,9 @@ static void refs_of_another_kind(void **state)
     channels_response r = { .status = 200 };
     t->probe.joined = take_self;
     t->probe.handle_in = take_ref;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','x',{}]");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','x',{}]");
     assert_int_equal(channels_ref_reply(ep, t->probe.self, "ok", channels_empty()),
                      CHANNELS_ERR_INVALID);
     logged(t, "not one of channels_later()");
@@ -137,14 +137,14 @@ static void self_lives_as_long_as_the_channel(void **state)
     channels_endpoint *ep = t->host.ep;
     t->probe.join = self_in_join;
     t->probe.handle_in = self_again;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     assert_int_equal(t->probe.err, CHANNELS_OK);
     assert_non_null(channels_ref_channel(ep, t->probe.self));
-    say(&t->a, "['1','2','room:a','x',{}]");
+    say(t->a, "['1','2','room:a','x',{}]");
     assert_int_equal(channels_send(ep, t->probe.self, probe_info(&t->probe, "hi"), probe_drop),
                      CHANNELS_OK);
-    say(&t->a, "['1','2','room:a','phx_leave',{}]");
+    say(t->a, "['1','2','room:a','phx_leave',{}]");
     traced(t, "connect;join room:a phx_join {};joined room:a;in room:a x {};info room:a hi;"
               "terminate room:a left;");
     assert_null(channels_ref_channel(ep, t->probe.self));
@@ -158,12 +158,12 @@ static void sends_from_this_thread(void **state)
     channels_endpoint *ep = t->host.ep;
     void *info = probe_info(&t->probe, "one");
     t->probe.joined = take_self;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.trace[0] = '\0';
     assert_int_equal(channels_send(ep, t->probe.self, info, probe_drop), CHANNELS_OK);
     traced(t, "info room:a one;");
-    sim_hang_up(&t->a);
+    channels_test_close(t->a);
     info = probe_info(&t->probe, "two"); /* it stays the caller's */
     assert_int_equal(channels_send(ep, t->probe.self, info, probe_drop), CHANNELS_ERR_CLOSED);
     assert_int_equal(t->probe.dropped, 0);
@@ -185,10 +185,10 @@ static void drops_what_comes_too_late(void **state)
     core_case *t = *state;
     t->probe.joined = take_self;
     t->probe.handle_in = self_stop;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.trace[0] = '\0';
-    say(&t->a, "['1','2','room:a','x',{}]");
+    say(t->a, "['1','2','room:a','x',{}]");
     traced(t, "in room:a x {};terminate room:a stopped;");
     assert_int_equal(t->probe.dropped, 2);
 }
@@ -215,22 +215,22 @@ static void sends_from_another_thread(void **state)
 {
     core_case *t = *state;
     t->probe.joined = take_self;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.trace[0] = '\0';
     in_thread(send_three, &t->probe);
     traced(t, "");
     assert_int_equal(channels_endpoint_timeout(t->host.ep), 0);
     channels_endpoint_run(t->host.ep);
     traced(t, "info room:a 1;info room:a 2;info room:a 3;");
-    sim_hang_up(&t->a);
+    channels_test_close(t->a);
     t->probe.trace[0] = '\0';
     in_thread(send_three, &t->probe);
     assert_int_equal(t->probe.dropped, 0);
     channels_endpoint_run(t->host.ep);
     assert_int_equal(t->probe.dropped, 3);
     in_thread(send_three, &t->probe); /* dropped by channels_endpoint_free() */
-    assert_int_equal(sim_stop(&t->host), 0);
+    assert_int_equal(channels_test_stop(&t->host), 0);
     assert_int_equal(t->probe.dropped, 6);
     traced(t, "");
 }
@@ -249,13 +249,13 @@ static void older_comes_first(void **state)
     core_case *t = *state;
     t->probe.joined = take_self;
     t->probe.handle_info = send_again;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.trace[0] = '\0';
     channels_send(t->host.ep, t->probe.self, probe_info(&t->probe, "first"), probe_drop);
     traced(t, "info room:a first;");
     assert_int_equal(channels_endpoint_timeout(t->host.ep), 0);
-    say(&t->a, "['1','2','room:a','x',{}]");
+    say(t->a, "['1','2','room:a','x',{}]");
     traced(t, "info room:a second;in room:a x {};");
 }
 
@@ -271,15 +271,15 @@ static void ends_in_handle_info(void **state)
     channels_endpoint *ep = t->host.ep;
     t->probe.joined = take_self;
     t->probe.handle_info = stop_info;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.err = CHANNELS_STOP;
     channels_send(ep, t->probe.self, probe_info(&t->probe, "x"), probe_drop);
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    join(&t->a, "room:a", "2");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    join(t->a, "room:a", "2");
     t->probe.err = CHANNELS_REFUSE; /* means nothing here */
     channels_send(ep, t->probe.self, probe_info(&t->probe, "x"), probe_drop);
-    hear(&t->a, "['2','2','room:a','phx_error',{'reason':'channel_crash'}]");
+    hear(t->a, "['2','2','room:a','phx_error',{'reason':'channel_crash'}]");
     logged(t, "handle_info() returned 2, which is for join() and connect() only");
 }
 
@@ -289,8 +289,8 @@ static void stops_from_elsewhere(void **state)
 {
     core_case *t = *state;
     t->probe.joined = take_self;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.trace[0] = '\0';
     channels_channel *ch = channels_ref_channel(t->host.ep, t->probe.self);
     assert_int_equal(channels_push(ch, "e", channels_empty()), CHANNELS_OK);
@@ -300,8 +300,8 @@ static void stops_from_elsewhere(void **state)
     assert_string_equal(channels_channel_topic(ch), "room:a");
     assert_string_equal(channels_channel_arg(ch), "room");
     assert_true(channels_channel_endpoint(ch) == t->host.ep);
-    assert_true(channels_channel_socket(ch) == t->a.socket);
-    assert_string_equal(channels_socket_transport(t->a.socket), "websocket");
+    assert_true(channels_channel_socket(ch) == t->a->socket);
+    assert_string_equal(channels_socket_transport(t->a->socket), "websocket");
     assert_int_equal(channels_stop(ch), CHANNELS_OK);
     traced(t, "terminate room:a stopped;");
     assert_int_equal(channels_push(ch, "e", channels_empty()), CHANNELS_ERR_CLOSED);
@@ -311,10 +311,10 @@ static void stops_from_elsewhere(void **state)
     assert_int_equal(channels_info_after(ch, 1, NULL, NULL, NULL), CHANNELS_ERR_CLOSED);
     assert_int_equal(channels_stop(ch), CHANNELS_ERR_CLOSED);
     assert_string_equal(channels_channel_topic(ch), "room:a");
-    hear(&t->a, "['1',null,'room:a','e',{}]");
-    hear(&t->a, "[null,null,'room:a','f',{}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    quiet(&t->a);
+    hear(t->a, "['1',null,'room:a','e',{}]");
+    hear(t->a, "[null,null,'room:a','f',{}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    quiet(t->a);
 }
 
 static int stop_other(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -333,17 +333,17 @@ static void stops_from_another_channel(void **state)
     core_case *t = *state;
     t->probe.joined = take_self;
     t->probe.handle_in = stop_other;
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V2);
-    join(&t->b, "room:b", "1");
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V2);
+    join(t->b, "room:b", "1");
+    join(t->a, "room:a", "1");
     t->probe.trace[0] = '\0';
-    say(&t->b, "['1','2','room:b','x',{}]");
+    say(t->b, "['1','2','room:b','x',{}]");
     traced(t, "in room:b x {};terminate room:a stopped;");
-    hear(&t->b, "['1','2','room:b','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['1',null,'room:a','still',{}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    quiet(&t->a);
+    hear(t->b, "['1','2','room:b','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1',null,'room:a','still',{}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    quiet(t->a);
 }
 
 int main(void)

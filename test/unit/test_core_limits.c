@@ -4,15 +4,15 @@
 static void restart(core_case *t, const channels_mount_options *options)
 {
     core_case_restart(t, NULL, options);
-    sim_connect(&t->b, &t->host, V2);
-    join(&t->b, "room:b", "1");
+    core_connect(&t->b, &t->host, V2);
+    join(t->b, "room:b", "1");
 }
 
 static void unharmed(core_case *t)
 {
-    assert_int_equal(t->b.closed, 0);
-    say(&t->b, "['1','9','room:b','x',{}]");
-    hear(&t->b, "['1','9','room:b','phx_reply',{'status':'ok','response':{}}]");
+    assert_int_equal(t->b->code, 0);
+    say(t->b, "['1','9','room:b','x',{}]");
+    hear(t->b, "['1','9','room:b','phx_reply',{'status':'ok','response':{}}]");
 }
 
 /* --- Channels ----------------------------------------------------------------------------- */
@@ -22,22 +22,22 @@ static void max_channels(void **state)
     static const channels_mount_options two = { .max_channels = 2 };
     core_case *t = *state;
     restart(t, &two);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:1", "1");
-    join(&t->a, "room:2", "2");
-    say(&t->a, "['3','3','room:3','phx_join',{}]");
-    hear(&t->a, "['3','3','room:3','phx_reply',"
-                "{'status':'error','response':{'reason':'too many channels joined'}}]");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:1", "1");
+    join(t->a, "room:2", "2");
+    say(t->a, "['3','3','room:3','phx_join',{}]");
+    hear(t->a, "['3','3','room:3','phx_reply',"
+               "{'status':'error','response':{'reason':'too many channels joined'}}]");
     logged(t, "may not join more than 2 channels");
-    say(&t->a, "['3','3','nope','phx_join',{}]"); /* there is no route for it in the first place */
-    hear(&t->a, "[null,'3','nope','phx_reply',"
-                "{'status':'error','response':{'reason':'unmatched topic'}}]");
-    join(&t->a, "room:2", "4"); /* again: does not count twice */
-    hear(&t->a, "['2','2','room:2','phx_close',{}]");
-    say(&t->a, "['1','5','room:1','phx_leave',{}]");
-    hear(&t->a, "['1','5','room:1','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['1','1','room:1','phx_close',{}]");
-    join(&t->a, "room:3", "6");
+    say(t->a, "['3','3','nope','phx_join',{}]"); /* there is no route for it in the first place */
+    hear(t->a, "[null,'3','nope','phx_reply',"
+               "{'status':'error','response':{'reason':'unmatched topic'}}]");
+    join(t->a, "room:2", "4"); /* again: does not count twice */
+    hear(t->a, "['2','2','room:2','phx_close',{}]");
+    say(t->a, "['1','5','room:1','phx_leave',{}]");
+    hear(t->a, "['1','5','room:1','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1','1','room:1','phx_close',{}]");
+    join(t->a, "room:3", "6");
     unharmed(t);
 }
 
@@ -45,14 +45,14 @@ static void hundred_channels(void **state)
 {
     core_case *t = *state;
     char topic[16];
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     for (int i = 0; i < 100; i++) {
         snprintf(topic, sizeof topic, "room:%d", i);
-        join(&t->a, topic, "1");
+        join(t->a, topic, "1");
     }
-    say(&t->a, "['3','3','room:x','phx_join',{}]");
-    hear(&t->a, "['3','3','room:x','phx_reply',"
-                "{'status':'error','response':{'reason':'too many channels joined'}}]");
+    say(t->a, "['3','3','room:x','phx_join',{}]");
+    hear(t->a, "['3','3','room:x','phx_reply',"
+               "{'status':'error','response':{'reason':'too many channels joined'}}]");
 }
 
 /* --- Names -------------------------------------------------------------------------------- */
@@ -63,15 +63,15 @@ static void max_topic(void **state)
     static const channels_mount_options short_ones = { .max_topic = 20 };
     core_case *t = *state;
     restart(t, &short_ones);
-    sim_connect(&t->a, &t->host, V2);
-    say(&t->a, "['1','1','room:123456789','phx_join',{}]");
-    hear(&t->a, "['1','1','room:123456789','phx_reply',{'status':'ok','response':{}}]");
-    say(&t->a, "['2','2','room:1234567890','phx_join',{}]");
-    hear(&t->a, "['2','2','room:1234567890','phx_reply',"
-                "{'status':'error','response':{'reason':'topic too long'}}]");
-    say(&t->a, "['1234567890','2','room:a','phx_join',{}]");
-    hear(&t->a, "['1234567890','2','room:a','phx_reply',"
-                "{'status':'error','response':{'reason':'topic too long'}}]");
+    core_connect(&t->a, &t->host, V2);
+    say(t->a, "['1','1','room:123456789','phx_join',{}]");
+    hear(t->a, "['1','1','room:123456789','phx_reply',{'status':'ok','response':{}}]");
+    say(t->a, "['2','2','room:1234567890','phx_join',{}]");
+    hear(t->a, "['2','2','room:1234567890','phx_reply',"
+               "{'status':'error','response':{'reason':'topic too long'}}]");
+    say(t->a, "['1234567890','2','room:a','phx_join',{}]");
+    hear(t->a, "['1234567890','2','room:a','phx_reply',"
+               "{'status':'error','response':{'reason':'topic too long'}}]");
     unharmed(t);
 }
 
@@ -89,24 +89,23 @@ static void max_queued(void **state)
     static const channels_mount_options little = { .max_queued = 2000 };
     core_case *t = *state;
     restart(t, &little);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(5000)); /* one is always taken */
-    assert_int_equal(t->a.closed, 0);
-    assert_non_null(sim_hear(&t->a));
+    assert_int_equal(t->a->code, 0);
+    assert_non_null(channels_test_hear(t->a));
     for (int i = 0; i < 10; i++) { /* and who reads is never closed */
         channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(900));
         channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(900));
-        assert_non_null(sim_hear(&t->a));
-        assert_non_null(sim_hear(&t->a));
+        assert_non_null(channels_test_hear(t->a));
+        assert_non_null(channels_test_hear(t->a));
     }
-    assert_int_equal(t->a.closed, 0);
+    assert_int_equal(t->a->code, 0);
     channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(1900));
     t->probe.trace[0] = '\0';
     channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(100));
-    assert_int_equal(t->a.closed, 1);
-    assert_int_equal(t->a.code, 1008);
-    assert_int_equal(t->a.waiting, 1);
+    assert_int_equal(t->a->code, 1008);
+    assert_int_equal(t->a->waiting, 1);
     logged(t, "reads too slowly");
     traced(t, "terminate room:a slow;disconnect slow;");
     unharmed(t);
@@ -126,36 +125,44 @@ static void max_queued_in_a_callback(void **state)
     static const channels_mount_options little = { .max_queued = 2000 };
     core_case *t = *state;
     restart(t, &little);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.trace[0] = '\0';
     t->probe.handle_in = push_much;
-    say(&t->a, "['1','2','room:a','x',{}]");
+    say(t->a, "['1','2','room:a','x',{}]");
     assert_int_equal(t->probe.err, CHANNELS_ERR_LIMIT);
-    assert_int_equal(t->a.code, 1008);
+    assert_int_equal(t->a->code, 1008);
     traced(t, "in room:a x {};terminate room:a slow;disconnect slow;");
     t->probe.handle_in = NULL;
     unharmed(t);
+}
+
+static int cannot_send(void *carrier, channels_buf *wire, channels_kind kind)
+{
+    (void)carrier, (void)wire, (void)kind;
+    return CHANNELS_ERR_NOMEM;
 }
 
 static void transport_fails(void **state)
 {
     core_case *t = *state;
     restart(t, NULL);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.trace[0] = '\0';
-    t->a.broken = CHANNELS_ERR_NOMEM;
+    int (*send)(void *, channels_buf *, channels_kind) = t->host.transport.send;
+    t->host.transport.send = cannot_send;
     assert_int_equal(channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty()),
                      CHANNELS_OK);
-    assert_int_equal(t->a.code, 1011);
+    assert_int_equal(t->a->code, 1011);
     traced(t, "terminate room:a broken;disconnect broken;");
+    t->host.transport.send = send;
     unharmed(t);
 }
 
 /* --- Nesting ------------------------------------------------------------------------------ */
 
-static int say_nested(sim_client *c, unsigned depth)
+static int say_nested(channels_test_client *c, unsigned depth)
 {
     static char text[3000];
     char *at = text + sprintf(text, "['1','2','room:a','echo',");
@@ -164,7 +171,7 @@ static int say_nested(sim_client *c, unsigned depth)
     for (unsigned i = 0; i < depth; i++)
         *at++ = ']';
     strcpy(at, "]");
-    return sim_say(c, text);
+    return channels_test_say(c, text);
 }
 
 static void max_nesting(void **state)
@@ -172,12 +179,12 @@ static void max_nesting(void **state)
     static const channels_mount_options flat = { .max_nesting = 3 };
     core_case *t = *state;
     restart(t, &flat);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    assert_int_equal(say_nested(&t->a, 3), CHANNELS_OK);
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':[[[]]]}]");
-    assert_int_equal(say_nested(&t->a, 4), CHANNELS_ERR_PROTOCOL);
-    assert_int_equal(t->a.code, 1011);
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    assert_int_equal(say_nested(t->a, 3), CHANNELS_OK);
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':[[[]]]}]");
+    assert_int_equal(say_nested(t->a, 4), CHANNELS_ERR_PROTOCOL);
+    assert_int_equal(t->a->code, 1011);
     unharmed(t);
 }
 
@@ -191,13 +198,13 @@ static void thousand_levels(void **state)
 {
     core_case *t = *state;
     restart(t, NULL);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.handle_in = tree_of;
-    assert_int_equal(say_nested(&t->a, 1000), CHANNELS_OK);
+    assert_int_equal(say_nested(t->a, 1000), CHANNELS_OK);
     assert_true(t->probe.err); /* cJSON can open what passes */
-    assert_int_equal(say_nested(&t->a, 1001), CHANNELS_ERR_PROTOCOL);
-    assert_int_equal(t->a.code, 1011);
+    assert_int_equal(say_nested(t->a, 1001), CHANNELS_ERR_PROTOCOL);
+    assert_int_equal(t->a->code, 1011);
 }
 
 /* --- Refs --------------------------------------------------------------------------------- */
@@ -216,17 +223,17 @@ static void max_deferred(void **state)
     static const channels_mount_options one = { .max_deferred = 1 };
     core_case *t = *state;
     restart(t, &one);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.handle_in = take_two;
     for (int i = 0; i < 3; i++) {
         t->probe.trace[0] = '\0';
-        say(&t->a, "['1','2','room:a','x',{}]");
+        say(t->a, "['1','2','room:a','x',{}]");
         assert_int_equal(t->probe.err, CHANNELS_OK);
         traced(t, "in room:a x {};second -5;");
         channels_ref_drop(t->host.ep, t->probe.ref);
     }
-    assert_int_equal(t->a.closed, 0);
+    assert_int_equal(t->a->code, 0);
     t->probe.handle_in = NULL;
     unharmed(t);
 }
@@ -245,19 +252,19 @@ static void max_deferred_bytes(void **state)
     core_case *t = *state;
     char text[1000];
     restart(t, &little);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.handle_in = take_one;
     snprintf(text, sizeof text, "['1','%0600d','room:a','x',{}]", 0);
     for (int i = 0; i < 3; i++) {
-        say(&t->a, text);
+        say(t->a, text);
         assert_int_equal(t->probe.err, CHANNELS_OK);
         channels_ref first = t->probe.ref;
-        say(&t->a, text);
+        say(t->a, text);
         assert_int_equal(t->probe.err, CHANNELS_ERR_LIMIT);
         channels_ref_drop(t->host.ep, first);
     }
-    assert_int_equal(t->a.closed, 0);
+    assert_int_equal(t->a->code, 0);
     t->probe.handle_in = NULL;
     unharmed(t);
 }
@@ -268,14 +275,14 @@ static void max_deferred_bytes_of_refs(void **state)
     static const channels_mount_options few = { .max_deferred_bytes = 100 };
     core_case *t = *state;
     restart(t, &few);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.handle_in = take_two;
-    say(&t->a, "['1','0123456789012345678901234567890123456789012345678901234567','room:a','x',{}]");
+    say(t->a, "['1','0123456789012345678901234567890123456789012345678901234567','room:a','x',{}]");
     assert_int_equal(t->probe.err, CHANNELS_OK); /* 60 bytes; another 60 are too many */
     assert_non_null(strstr(t->probe.trace, "second -5;"));
     channels_ref_drop(t->host.ep, t->probe.ref);
-    say(&t->a, "['1','0123456789012345678901234567890123456789012345','room:a','x',{}]");
+    say(t->a, "['1','0123456789012345678901234567890123456789012345','room:a','x',{}]");
     assert_int_equal(t->probe.err, CHANNELS_OK); /* 48 */
     assert_non_null(strstr(t->probe.trace, "second 0;"));
     t->probe.handle_in = NULL;

@@ -79,8 +79,9 @@ static int act(scene *s, callback where, channels_channel *ch, channels_socket *
 /* Those that are not from callbacks. */
 static void misused(scene *s, const char *name, bool refused)
 {
-    if (!refused || strncmp(s->t.host.log, name, strlen(name)) != 0 ||
-        strstr(s->t.host.log, "from inside a callback") == NULL) {
+    const char *line = core_last_line(&s->t.host);
+    if (!refused || strncmp(line, name, strlen(name)) != 0 ||
+        strstr(line, "from inside a callback") == NULL) {
         print_error("%s: refused %d, logged %s\n", name, refused, s->t.host.log);
         s->misuses++;
     }
@@ -149,9 +150,8 @@ CALL(do_publish_bad, channels_pubsub_local_broadcast(EP, "room:a", "e", channels
 CALL(do_direct, channels_pubsub_direct_broadcast(EP, channels_pubsub_node(EP), "news", "e", EMPTY))
 CALL(do_pubsub_unsubscribe, channels_pubsub_unsubscribe(EP, s->sub))
 CALL(do_deliver, channels_pubsub_deliver(EP, "", 0))
-CALL(do_open, sim_client c = { 0 };
-     misused(s, "channels_socket_open", sim_connect(&c, &s->t.host, V2) == CHANNELS_ERR_MISUSE);
-     s->t.host.clients = c.next)
+CALL(do_open, channels_test_client *c = NULL;
+     misused(s, "channels_socket_open", core_connect(&c, &s->t.host, V2) == CHANNELS_ERR_MISUSE))
 CALL(do_receive, misused(s, "channels_socket_receive",
                          channels_socket_receive(socket, EMPTY) == CHANNELS_ERR_MISUSE))
 CALL(do_closed, channels_socket_closed(socket); misused(s, "channels_socket_closed", true))
@@ -306,9 +306,18 @@ static void on_terminate(channels_channel *ch, channels_reason why, probe *p)
 
 /* --- A life ------------------------------------------------------------------------------- */
 
+static void note_failure(void *arg, const char *file, int line, const char *text)
+{
+    scene *s = arg;
+    print_error("%s:%d: %s\n", file, line, text);
+    s->misuses++;
+}
+
 static void set_the_scene(scene *s)
 {
     core_case *t = &s->t;
+    t->host.on_failure = note_failure;
+    t->host.on_failure_arg = s;
     t->probe = (probe){ .connect = on_connect,
                         .disconnect = on_disconnect,
                         .join = on_join,
@@ -319,25 +328,25 @@ static void set_the_scene(scene *s)
                         .handle_info = on_info,
                         .terminate = on_terminate,
                         .host = &t->host };
-    sim_start(&t->host);
+    sim_start(&t->host, &t->memory, NULL);
     channels_mount(EP, "/socket", &probe_handler, NULL, &t->probe);
-    sim_connect(&t->c, &t->host, V2);
-    sim_connect(&t->b, &t->host, V2);
-    sim_say(&t->b, "['1','1','room:b','phx_join',{}]");
-    sim_say(&t->b, "['1','2','room:b','x',{}]");
+    core_connect(&t->c, &t->host, V2);
+    core_connect(&t->b, &t->host, V2);
+    channels_test_say(t->b, "['1','1','room:b','phx_join',{}]");
+    channels_test_say(t->b, "['1','2','room:b','x',{}]");
     channels_pubsub_subscribe(EP, "fn", note, s, &s->sub);
     s->set = true;
 }
 
 static bool is_there(const scene *s)
 {
-    return s->t.a.socket != NULL && s->t.a.opened == CHANNELS_OK;
+    return s->t.a->socket != NULL && s->t.a->status == 101;
 }
 
 static void tell(scene *s, const char *text)
 {
     if (is_there(s))
-        sim_say(&s->t.a, text);
+        channels_test_say(s->t.a, text);
 }
 
 static void publish(scene *s, const char *topic, const char *event)
@@ -354,7 +363,7 @@ static void send_info(scene *s)
 
 static void live(scene *s)
 {
-    sim_connect(&s->t.a, &s->t.host, V2);
+    core_connect(&s->t.a, &s->t.host, V2);
     tell(s, "['1','1','room:a','phx_join',{}]");
     tell(s, "['1','2','room:a','x',{}]");
     publish(s, "room:a", "secret");
@@ -363,10 +372,10 @@ static void live(scene *s)
     send_info(s);
     channels_post(EP, posted, s, NULL);
     for (int i = 0; i < 3; i++)
-        sim_wait(&s->t.host, 5);
+        channels_test_wait(&s->t.host, 5);
     tell(s, "['1','3','room:a','phx_join',{}]");
     tell(s, "['1','4','room:a','phx_leave',{}]");
-    sim_hang_up(&s->t.a);
+    channels_test_close(s->t.a);
 }
 
 static void live_at_random(scene *s)
@@ -377,12 +386,13 @@ static void live_at_random(scene *s)
         "['5','5','room:c','phx_join',{}]", "[null,'6','room:c','x',{}]",
     };
     static const char *const topics[] = { "room:a", "room:c", "news", "fn" };
+    core_connect(&s->t.a, &s->t.host, V2);
     for (int i = 0; i < 60; i++) {
         unsigned what = draw(s, 20);
         if (!is_there(s) || what == 0)
-            sim_hang_up(&s->t.a);
-        if (s->t.a.socket == NULL)
-            sim_connect(&s->t.a, &s->t.host, V2);
+            channels_test_close(s->t.a);
+        if (s->t.a->socket == NULL)
+            core_connect(&s->t.a, &s->t.host, V2);
         else if (what < 12)
             tell(s, texts[draw(s, 6)]);
         else if (what < 15)
@@ -392,14 +402,14 @@ static void live_at_random(scene *s)
         else if (what < 18)
             channels_post(EP, posted, s, NULL);
         else
-            sim_wait(&s->t.host, draw(s, 8));
+            channels_test_wait(&s->t.host, draw(s, 8));
     }
 }
 
 /* Who was admitted or put off is terminated once, who came in disconnected once. */
 static bool well_ended(const scene *s)
 {
-    return s->misuses == 0 && s->t.host.memory.blocks == 0 && s->disconnected == s->connected &&
+    return s->misuses == 0 && s->t.memory.blocks == 0 && s->disconnected == s->connected &&
            s->terminated == s->admitted;
 }
 
@@ -413,12 +423,12 @@ static void play(scene *s)
         live_at_random(s);
     else
         live(s);
-    sim_stop(&s->t.host);
+    channels_test_stop(&s->t.host);
     if (!well_ended(s))
         print_error("callback %d, result %d, seed %u: misuses %u, blocks %zu, admitted %d, "
                     "terminated %d, connected %d, disconnected %d: %s\n",
-                    (int)s->where, s->result, seed, s->misuses, s->t.host.memory.blocks,
-                    s->admitted, s->terminated, s->connected, s->disconnected, s->t.probe.trace);
+                    (int)s->where, s->result, seed, s->misuses, s->t.memory.blocks, s->admitted,
+                    s->terminated, s->connected, s->disconnected, s->t.probe.trace);
     assert_true(well_ended(s));
     free(s);
 }

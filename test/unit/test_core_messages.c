@@ -8,31 +8,31 @@
 static void echoes_refs(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1',2,'room:a','x',{}]");
-    hear(&t->a, "['1',2,'room:a','phx_reply',{'status':'ok','response':{}}]");
-    say(&t->a, "['1',{'a':[1]},'room:a','x',{}]");
-    hear(&t->a, "['1',{'a':[1]},'room:a','phx_reply',{'status':'ok','response':{}}]");
-    say(&t->a, "['1',null,'room:a','x',{}]");
-    hear(&t->a, "['1',null,'room:a','phx_reply',{'status':'ok','response':{}}]");
-    say(&t->a, "[null,'4','room:a','x',{}]"); /* a null join_ref means the channel there is */
-    hear(&t->a, "['1','4','room:a','phx_reply',{'status':'ok','response':{}}]");
-    quiet(&t->a);
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1',2,'room:a','x',{}]");
+    hear(t->a, "['1',2,'room:a','phx_reply',{'status':'ok','response':{}}]");
+    say(t->a, "['1',{'a':[1]},'room:a','x',{}]");
+    hear(t->a, "['1',{'a':[1]},'room:a','phx_reply',{'status':'ok','response':{}}]");
+    say(t->a, "['1',null,'room:a','x',{}]");
+    hear(t->a, "['1',null,'room:a','phx_reply',{'status':'ok','response':{}}]");
+    say(t->a, "[null,'4','room:a','x',{}]"); /* a null join_ref means the channel there is */
+    hear(t->a, "['1','4','room:a','phx_reply',{'status':'ok','response':{}}]");
+    quiet(t->a);
 }
 
 static void drops_stale_messages(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['0','2','room:a','x',{}]");
-    say(&t->a, "[1,'2','room:a','x',{}]"); /* not the same as '1' */
-    say(&t->a, "['','2','room:a','x',{}]");
-    say(&t->a, "['0','3','room:a','phx_leave',{}]");
-    quiet(&t->a);
-    say(&t->a, "['\\u0031','4','room:a','x',{}]"); /* the same in another spelling */
-    hear(&t->a, "['1','4','room:a','phx_reply',{'status':'ok','response':{}}]");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    say(t->a, "['0','2','room:a','x',{}]");
+    say(t->a, "[1,'2','room:a','x',{}]"); /* not the same as '1' */
+    say(t->a, "['','2','room:a','x',{}]");
+    say(t->a, "['0','3','room:a','phx_leave',{}]");
+    quiet(t->a);
+    say(t->a, "['\\u0031','4','room:a','x',{}]"); /* the same in another spelling */
+    hear(t->a, "['1','4','room:a','phx_reply',{'status':'ok','response':{}}]");
     traced(t, "connect;join room:a phx_join {};joined room:a;in room:a x {};");
 }
 
@@ -46,25 +46,25 @@ static int push_hello(channels_channel *ch, probe *p)
 static void joins_without_join_ref(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.joined = push_hello;
-    say(&t->a, "[null,'24','room:a','phx_join',{}]");
-    hear(&t->a, "[null,'24','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['24',null,'room:a','hello',{}]");
-    say(&t->a, "['24','25','room:a','x',{}]");
-    say(&t->a, "['24','25','room:a','phx_leave',{}]");
-    quiet(&t->a);
-    say(&t->a, "[null,'26','room:a','x',{}]");
-    hear(&t->a, "['24','26','room:a','phx_reply',{'status':'ok','response':{}}]");
-    say(&t->a, "[null,'27','room:a','phx_leave',{}]");
-    hear(&t->a, "['24','27','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "[null,null,'room:a','phx_close',{}]");
-    say(&t->a, "[null,null,'room:a','phx_join',{}]");
-    hear(&t->a, "[null,null,'room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "[null,null,'room:a','hello',{}]");
-    say(&t->a, "[null,null,'room:a','fail',{}]");
-    hear(&t->a, "[null,null,'room:a','phx_error',{'reason':'channel_crash'}]");
-    quiet(&t->a);
+    say(t->a, "[null,'24','room:a','phx_join',{}]");
+    hear(t->a, "[null,'24','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['24',null,'room:a','hello',{}]");
+    say(t->a, "['24','25','room:a','x',{}]");
+    say(t->a, "['24','25','room:a','phx_leave',{}]");
+    quiet(t->a);
+    say(t->a, "[null,'26','room:a','x',{}]");
+    hear(t->a, "['24','26','room:a','phx_reply',{'status':'ok','response':{}}]");
+    say(t->a, "[null,'27','room:a','phx_leave',{}]");
+    hear(t->a, "['24','27','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "[null,null,'room:a','phx_close',{}]");
+    say(t->a, "[null,null,'room:a','phx_join',{}]");
+    hear(t->a, "[null,null,'room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "[null,null,'room:a','hello',{}]");
+    say(t->a, "[null,null,'room:a','fail',{}]");
+    hear(t->a, "[null,null,'room:a','phx_error',{'reason':'channel_crash'}]");
+    quiet(t->a);
 }
 
 /* Any size will do; but what a join brings is kept, so it is bounded. */
@@ -72,19 +72,19 @@ static void long_refs(void **state)
 {
     core_case *t = *state;
     char *text = malloc(70100), *heard = malloc(70200);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     sprintf(text, "['1','%070000d','room:a','x',{}]", 7);
     sprintf(heard, "['1','%070000d','room:a','phx_reply',{'status':'ok','response':{}}]", 7);
-    say(&t->a, text);
-    hear(&t->a, heard);
+    say(t->a, text);
+    hear(t->a, heard);
     sprintf(text, "['%070000d','2','room:b','phx_join',{}]", 7);
     sprintf(heard,
             "['%070000d','2','room:b','phx_reply',"
             "{'status':'error','response':{'reason':'topic too long'}}]",
             7);
-    say(&t->a, text);
-    hear(&t->a, heard);
+    say(t->a, text);
+    hear(t->a, heard);
     free(text);
     free(heard);
 }
@@ -112,22 +112,22 @@ static int replies(channels_channel *ch, const channels_msg *msg, probe *p)
 static void replies_as_told(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.handle_in = replies;
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','weird',{}]");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'we\\'ird','response':'str'}]");
-    say(&t->a, "['1','3','room:a','twice',{}]");
-    hear(&t->a, "['1','3','room:a','phx_reply',{'status':'ok','response':1}]");
-    hear(&t->a, "['1','3','room:a','phx_reply',{'status':'error','response':[2]}]");
-    say(&t->a, "['1','2','room:a','bytes',{}]");
-    hear(&t->a, "<\\01\\01\\01\\06\\0212room:aok\\00\\80\\ff>");
-    say(&t->a, "['1','2','room:a','none of it',{}]");
-    hear(&t->a, "<\\01\\01\\01\\06\\0212room:aok>");
-    say(&t->a, "['1','4','room:a','stop',{}]");
-    hear(&t->a, "['1','4','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['1','1','room:a','phx_close',{}]");
-    quiet(&t->a);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','weird',{}]");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'we\\'ird','response':'str'}]");
+    say(t->a, "['1','3','room:a','twice',{}]");
+    hear(t->a, "['1','3','room:a','phx_reply',{'status':'ok','response':1}]");
+    hear(t->a, "['1','3','room:a','phx_reply',{'status':'error','response':[2]}]");
+    say(t->a, "['1','2','room:a','bytes',{}]");
+    hear(t->a, "<\\01\\01\\01\\06\\0212room:aok\\00\\80\\ff>");
+    say(t->a, "['1','2','room:a','none of it',{}]");
+    hear(t->a, "<\\01\\01\\01\\06\\0212room:aok>");
+    say(t->a, "['1','4','room:a','stop',{}]");
+    hear(t->a, "['1','4','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1','1','room:a','phx_close',{}]");
+    quiet(t->a);
 }
 
 static int bad_payloads(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -158,12 +158,12 @@ static int bad_payloads(channels_channel *ch, const channels_msg *msg, probe *p)
 static void refuses_bad_payloads(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.handle_in = bad_payloads;
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','x',[1]]");
-    hear(&t->a, "['1',null,'room:a','end', { } ]");
-    quiet(&t->a);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','x',[1]]");
+    hear(t->a, "['1',null,'room:a','end', { } ]");
+    quiet(t->a);
 }
 
 static int with_tree(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -181,14 +181,15 @@ static int with_tree(channels_channel *ch, const channels_msg *msg, probe *p)
 static void trees(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.handle_in = with_tree;
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','x',{'a': [1, 'b' ]}]");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{'a':[1,'b']}}]");
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','x',{'a': [1, 'b' ]}]");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{'a':[1,'b']}}]");
     assert_true(t->probe.err);
-    say_bytes(&t->a, "\0\1\1\6\1" "12room:ax{}");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'none','response':{}}]");
+    say_bytes(t->a, "\0\1\1\6\1"
+                    "12room:ax{}");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'none','response':{}}]");
 }
 
 /* --- Payloads go through as they are ------------------------------------------------------ */
@@ -199,28 +200,28 @@ static void forwards_untouched(void **state)
                               "'b':{'y':1,'a':0.10},'s':'\\ud83d\\ude00\\/'}";
     core_case *t = *state;
     char said[512];
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V1);
-    join(&t->a, "room:a", "1");
-    say(&t->b, "{'topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
-    hear(&t->b, "{'topic':'room:a','event':'phx_reply',"
-                "'payload':{'status':'ok','response':{}},'ref':'1'}");
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V1);
+    join(t->a, "room:a", "1");
+    say(t->b, "{'topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
+    hear(t->b, "{'topic':'room:a','event':'phx_reply',"
+               "'payload':{'status':'ok','response':{}},'ref':'1'}");
     snprintf(said, sizeof said, "['1','2','room:a','shout', %s ]", odd);
-    say(&t->a, said);
+    say(t->a, said);
     snprintf(said, sizeof said, "[null,null,'room:a','shout',%s]", odd);
-    hear(&t->a, said);
+    hear(t->a, said);
     snprintf(said, sizeof said, "{'topic':'room:a','event':'shout','payload':%s,'ref':null}", odd);
-    hear(&t->b, said);
+    hear(t->b, said);
     snprintf(said, sizeof said, "{'payload':%s,'topic':'room:a','event':'secret_not','ref':9}",
              odd);
-    say(&t->b, said);
-    hear(&t->b, "{'topic':'room:a','event':'phx_reply',"
-                "'payload':{'status':'ok','response':{}},'ref':9}");
+    say(t->b, said);
+    hear(t->b, "{'topic':'room:a','event':'phx_reply',"
+               "'payload':{'status':'ok','response':{}},'ref':9}");
     snprintf(said, sizeof said, "['1','3','room:a','echo',%s]", odd);
-    say(&t->a, said);
+    say(t->a, said);
     snprintf(said, sizeof said, "['1','3','room:a','phx_reply',{'status':'ok','response':%s}]",
              odd);
-    hear(&t->a, said);
+    hear(t->a, said);
 }
 
 static int shout_secret(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -234,20 +235,20 @@ static int shout_secret(channels_channel *ch, const channels_msg *msg, probe *p)
 static void intercepts(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V2);
     t->probe.handle_in = shout_secret;
-    join(&t->a, "room:a", "1");
-    join(&t->b, "room:a", "7");
-    say(&t->a, "['1','2','room:a','x',{'z':1}]");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
-    hear(&t->a, "['1',null,'room:a','secret',{'z':1}]");
-    hear(&t->b, "['7',null,'room:a','secret',{'z':1}]");
-    quiet(&t->a);
-    quiet(&t->b);
+    join(t->a, "room:a", "1");
+    join(t->b, "room:a", "7");
+    say(t->a, "['1','2','room:a','x',{'z':1}]");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
+    hear(t->a, "['1',null,'room:a','secret',{'z':1}]");
+    hear(t->b, "['7',null,'room:a','secret',{'z':1}]");
+    quiet(t->a);
+    quiet(t->b);
     /* what a host spaced out is forwarded as well */
     channels_pubsub_broadcast(t->host.ep, "room:a", "secret", channels_json(" {} "));
-    hear(&t->a, "['1',null,'room:a','secret', {} ]");
+    hear(t->a, "['1',null,'room:a','secret', {} ]");
 }
 
 static int fail_out(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -259,19 +260,19 @@ static int fail_out(channels_channel *ch, const channels_msg *msg, probe *p)
 static void ends_in_handle_out(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.handle_out = fail_out;
     t->probe.err = -3;
-    join(&t->a, "room:a", "1");
+    join(t->a, "room:a", "1");
     channels_pubsub_broadcast(t->host.ep, "room:a", "secret", channels_empty());
     channels_pubsub_broadcast(t->host.ep, "room:a", "secret", channels_empty());
-    hear(&t->a, "['1','1','room:a','phx_error',{'reason':'channel_crash'}]");
+    hear(t->a, "['1','1','room:a','phx_error',{'reason':'channel_crash'}]");
     logged(t, "handle_out() returned -3");
     t->probe.err = CHANNELS_STOP;
-    join(&t->a, "room:a", "2");
+    join(t->a, "room:a", "2");
     channels_pubsub_broadcast(t->host.ep, "room:a", "secret", channels_empty());
-    hear(&t->a, "['2','2','room:a','phx_close',{}]");
-    quiet(&t->a);
+    hear(t->a, "['2','2','room:a','phx_close',{}]");
+    quiet(t->a);
 }
 
 /* --- Order -------------------------------------------------------------------------------- */
@@ -288,37 +289,37 @@ static int push_shout_push_reply(channels_channel *ch, const channels_msg *msg, 
 static void wire_order(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.handle_in = push_shout_push_reply;
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','shout',{'z':1}]");
-    hear(&t->a, "['1',null,'room:a','pre',{}]");
-    hear(&t->a, "[null,null,'room:a','shout',{'z':1}]");
-    hear(&t->a, "['1',null,'room:a','post',{}]");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
-    quiet(&t->a);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','shout',{'z':1}]");
+    hear(t->a, "['1',null,'room:a','pre',{}]");
+    hear(t->a, "[null,null,'room:a','shout',{'z':1}]");
+    hear(t->a, "['1',null,'room:a','post',{}]");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
+    quiet(t->a);
 }
 
 static void broadcasts(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V2);
-    sim_connect(&t->c, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    join(&t->b, "room:a", "1");
-    join(&t->c, "room:ab", "1");
-    say(&t->a, "['1','2','room:a','shout_from',{'n':1}]");
-    quiet(&t->a);
-    hear(&t->b, "[null,null,'room:a','shout_from',{'n':1}]");
-    say(&t->b, "['1','2','room:a','shout',{'n':2}]");
-    hear(&t->a, "[null,null,'room:a','shout',{'n':2}]");
-    hear(&t->b, "[null,null,'room:a','shout',{'n':2}]");
-    say(&t->a, "['1','3','room:a','push',{}]");
-    hear(&t->a, "['1',null,'room:a','push',{}]");
-    quiet(&t->a);
-    quiet(&t->b);
-    quiet(&t->c);
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V2);
+    core_connect(&t->c, &t->host, V2);
+    join(t->a, "room:a", "1");
+    join(t->b, "room:a", "1");
+    join(t->c, "room:ab", "1");
+    say(t->a, "['1','2','room:a','shout_from',{'n':1}]");
+    quiet(t->a);
+    hear(t->b, "[null,null,'room:a','shout_from',{'n':1}]");
+    say(t->b, "['1','2','room:a','shout',{'n':2}]");
+    hear(t->a, "[null,null,'room:a','shout',{'n':2}]");
+    hear(t->b, "[null,null,'room:a','shout',{'n':2}]");
+    say(t->a, "['1','3','room:a','push',{}]");
+    hear(t->a, "['1',null,'room:a','push',{}]");
+    quiet(t->a);
+    quiet(t->b);
+    quiet(t->c);
 }
 
 /* --- Bytes -------------------------------------------------------------------------------- */
@@ -326,25 +327,30 @@ static void broadcasts(void **state)
 static void binary_frames(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V1);
-    join(&t->a, "room:a", "1");
-    say(&t->b, "{'topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
-    hear(&t->b, "{'topic':'room:a','event':'phx_reply',"
-                "'payload':{'status':'ok','response':{}},'ref':'1'}");
-    say_bytes(&t->a, "\0\1\1\6\4" "12room:apush\1\2");
-    hear(&t->a, "<\\00\\01\\06\\041room:apush\\01\\02>");
-    say_bytes(&t->a, "\0\1\1\6\4" "12room:aecho\1\2");
-    hear(&t->a, "<\\01\\01\\01\\06\\0212room:aok\\01\\02>");
-    say_bytes(&t->a, "\0\0\1\6\5" "2room:ashout\t");
-    hear(&t->a, "<\\02\\06\\05room:ashout\\09>");
-    quiet(&t->b); /* V1 has no bytes */
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V1);
+    join(t->a, "room:a", "1");
+    say(t->b, "{'topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
+    hear(t->b, "{'topic':'room:a','event':'phx_reply',"
+               "'payload':{'status':'ok','response':{}},'ref':'1'}");
+    say_bytes(t->a, "\0\1\1\6\4"
+                    "12room:apush\1\2");
+    hear(t->a, "<\\00\\01\\06\\041room:apush\\01\\02>");
+    say_bytes(t->a, "\0\1\1\6\4"
+                    "12room:aecho\1\2");
+    hear(t->a, "<\\01\\01\\01\\06\\0212room:aok\\01\\02>");
+    say_bytes(t->a, "\0\0\1\6\5"
+                    "2room:ashout\t");
+    hear(t->a, "<\\02\\06\\05room:ashout\\09>");
+    quiet(t->b); /* V1 has no bytes */
     logged(t, "does not fit into");
-    say_bytes(&t->a, "\0\1\1\6\10" "23room:bphx_joinabc");
-    hear(&t->a, "['2','3','room:b','phx_reply',{'status':'ok','response':{}}]");
-    say_bytes(&t->a, "\0\1\1\6\1" "12room:ax");
-    hear(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
-    quiet(&t->a);
+    say_bytes(t->a, "\0\1\1\6\10"
+                    "23room:bphx_joinabc");
+    hear(t->a, "['2','3','room:b','phx_reply',{'status':'ok','response':{}}]");
+    say_bytes(t->a, "\0\1\1\6\1"
+                    "12room:ax");
+    hear(t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
+    quiet(t->a);
 }
 
 static int long_names(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -372,11 +378,11 @@ static int long_names(channels_channel *ch, const channels_msg *msg, probe *p)
 static void binary_names_are_short(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     t->probe.handle_in = long_names;
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','x',{}]");
-    assert_int_equal(t->a.waiting, 2);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','x',{}]");
+    assert_int_equal(t->a->waiting, 2);
 }
 
 static int push_bytes(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -390,14 +396,14 @@ static int push_bytes(channels_channel *ch, const channels_msg *msg, probe *p)
 static void no_bytes_for_v1(void **state)
 {
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V1);
+    core_connect(&t->a, &t->host, V1);
     t->probe.handle_in = push_bytes;
-    say(&t->a, "{'topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
-    sim_hear(&t->a);
-    say(&t->a, "{'topic':'room:a','event':'x','payload':{},'ref':'1'}");
+    say(t->a, "{'topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
+    channels_test_hear(t->a);
+    say(t->a, "{'topic':'room:a','event':'x','payload':{},'ref':'1'}");
     assert_int_equal(t->probe.err, CHANNELS_ERR_INVALID);
     assert_string_not_equal(t->host.log, "");
-    quiet(&t->a);
+    quiet(t->a);
 }
 
 /* A V1 client may send a join_ref, of which it is told as the ref of its channel's end. Whether its
@@ -410,18 +416,18 @@ static void v1_with_join_ref(void **state)
         "{\"topic\":\"room:a\",\"event\":\"echo\",\"payload\":[1],\"ref\":7,"
         "\"join_ref\":\"0\"}";
     core_case *t = *state;
-    sim_connect(&t->a, &t->host, V1);
-    say(&t->a, "{'join_ref':'9','topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
-    hear(&t->a, "{'topic':'room:a','event':'phx_reply',"
-                "'payload':{'status':'ok','response':{}},'ref':'1'}");
-    say_bytes(&t->a, echo);
-    hear(&t->a, "{'topic':'room:a','event':'phx_reply',"
-                "'payload':{'status':'ok','response':[1]},'ref':7}");
-    say_bytes(&t->a, stale);
-    quiet(&t->a);
-    say(&t->a, "{'topic':'room:a','event':'stop','payload':{},'ref':'3'}");
-    hear(&t->a, "{'topic':'room:a','event':'phx_close','payload':{},'ref':'9'}");
-    quiet(&t->a);
+    core_connect(&t->a, &t->host, V1);
+    say(t->a, "{'join_ref':'9','topic':'room:a','event':'phx_join','payload':{},'ref':'1'}");
+    hear(t->a, "{'topic':'room:a','event':'phx_reply',"
+               "'payload':{'status':'ok','response':{}},'ref':'1'}");
+    say_bytes(t->a, echo);
+    hear(t->a, "{'topic':'room:a','event':'phx_reply',"
+               "'payload':{'status':'ok','response':[1]},'ref':7}");
+    say_bytes(t->a, stale);
+    quiet(t->a);
+    say(t->a, "{'topic':'room:a','event':'stop','payload':{},'ref':'3'}");
+    hear(t->a, "{'topic':'room:a','event':'phx_close','payload':{},'ref':'9'}");
+    quiet(t->a);
 }
 
 /* --- What cannot be understood ------------------------------------------------------------ */
@@ -447,24 +453,25 @@ static void undecodable(void **state)
         { CHANNELS_BINARY, "\0\0\0\1\1\xff" "e", 7, 1011 },
     };
     core_case *t = *state;
-    sim_connect(&t->b, &t->host, V2);
-    join(&t->b, "room:a", "1");
+    core_connect(&t->b, &t->host, V2);
+    join(t->b, "room:a", "1");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        sim_connect(&t->a, &t->host, V2);
-        join(&t->a, "room:a", "1");
+        core_connect(&t->a, &t->host, V2);
+        join(t->a, "room:a", "1");
         t->probe.trace[0] = '\0';
-        assert_int_equal(sim_say_bytes(&t->a, bad[i].kind, bad[i].text, bad[i].len),
+        assert_int_equal(channels_test_say_payload(t->a,
+                                                   (channels_payload){ bad[i].kind, bad[i].text,
+                                                                       bad[i].len }),
                          CHANNELS_ERR_PROTOCOL);
-        assert_int_equal(t->a.closed, 1);
-        assert_int_equal(t->a.code, bad[i].code);
+        assert_int_equal(t->a->code, bad[i].code);
         traced(t, "terminate room:a broken;disconnect broken;");
-        assert_int_equal(sim_say(&t->a, "[null,'1','phoenix','heartbeat',{}]"),
+        assert_int_equal(channels_test_say(t->a, "[null,'1','phoenix','heartbeat',{}]"),
                          CHANNELS_ERR_CLOSED);
         channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty());
-        quiet(&t->a);
-        hear(&t->b, "[null,null,'room:a','e',{}]");
-        sim_hang_up(&t->a);
-        assert_int_equal(t->a.closed, 1);
+        quiet(t->a);
+        hear(t->b, "[null,null,'room:a','e',{}]");
+        channels_test_close(t->a);
+        assert_true(t->a->code != 0);
     }
     traced(t, "");
 }

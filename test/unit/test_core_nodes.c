@@ -1,5 +1,6 @@
 /* test_core_nodes.c - two endpoints joined by an adapter, as nodes are. */
 #include "unit/core_case.h"
+#include "unit/failure.h"
 
 typedef struct letter {
     size_t len;
@@ -9,9 +10,10 @@ typedef struct letter {
 
 /* What an endpoint's adapter was given, until it is delivered. */
 typedef struct node {
-    sim_host host;
+    channels_test host;
+    sim_memory memory;
     probe probe;
-    sim_client client;
+    channels_test_client *client;
     letter out[16];
     unsigned nout;
     char interest[512];
@@ -60,10 +62,11 @@ static void start(node *n, const char *name)
 {
     channels_config config = { .node = name, .pubsub = &adapter, .pubsub_self = n };
     n->probe.host = &n->host;
-    assert_int_equal(sim_start_with(&n->host, &config), CHANNELS_OK);
+    n->host.on_failure = unit_failure;
+    assert_int_equal(sim_start(&n->host, &n->memory, &config), CHANNELS_OK);
     channels_mount(n->host.ep, "/socket", &probe_handler, NULL, &n->probe);
-    sim_connect(&n->client, &n->host, V2);
-    join(&n->client, "room:a", "1");
+    core_connect(&n->client, &n->host, V2);
+    join(n->client, "room:a", "1");
 }
 
 static int start_two(void **state)
@@ -87,7 +90,7 @@ static bool balanced(const char *interest)
 static int stop_two(void **state)
 {
     two_nodes *t = *state;
-    size_t lost = sim_stop(&t->a.host) + sim_stop(&t->b.host);
+    size_t lost = channels_test_stop(&t->a.host) + channels_test_stop(&t->b.host);
     bool ok = lost == 0 && balanced(t->a.interest) && balanced(t->b.interest);
     if (!ok)
         print_error("lost %zu, interest %s %s\n", lost, t->a.interest, t->b.interest);
@@ -109,28 +112,28 @@ static void carry(node *from, node *to)
 static void broadcasts_reach_both(void **state)
 {
     two_nodes *t = *state;
-    say(&t->a.client, "['1','2','room:a','shout',{'n':9007199254740993}]");
-    hear(&t->a.client, "[null,null,'room:a','shout',{'n':9007199254740993}]");
+    say(t->a.client, "['1','2','room:a','shout',{'n':9007199254740993}]");
+    hear(t->a.client, "[null,null,'room:a','shout',{'n':9007199254740993}]");
     assert_int_equal(t->a.nout, 1);
     carry(&t->a, &t->b);
-    hear(&t->b.client, "[null,null,'room:a','shout',{'n':9007199254740993}]");
-    quiet(&t->a.client);            /* its echo */
+    hear(t->b.client, "[null,null,'room:a','shout',{'n':9007199254740993}]");
+    quiet(t->a.client);             /* its echo */
     assert_int_equal(t->b.nout, 0); /* not sent on */
     channels_pubsub_broadcast(t->b.host.ep, "room:a", "bytes", channels_binary("\0\xff", 2));
     carry(&t->b, &t->a);
-    hear(&t->a.client, "<\\02\\06\\05room:abytes\\00\\ff>");
-    hear(&t->b.client, "<\\02\\06\\05room:abytes\\00\\ff>");
+    hear(t->a.client, "<\\02\\06\\05room:abytes\\00\\ff>");
+    hear(t->b.client, "<\\02\\06\\05room:abytes\\00\\ff>");
     channels_pubsub_broadcast(t->b.host.ep, "room:a", "none", channels_binary(NULL, 0));
     carry(&t->b, &t->a);
-    hear(&t->a.client, "<\\02\\06\\04room:anone>");
-    hear(&t->b.client, "<\\02\\06\\04room:anone>");
-    say(&t->a.client, "['1','2','room:a','shout_from',{}]");
+    hear(t->a.client, "<\\02\\06\\04room:anone>");
+    hear(t->b.client, "<\\02\\06\\04room:anone>");
+    say(t->a.client, "['1','2','room:a','shout_from',{}]");
     carry(&t->a, &t->b);
-    quiet(&t->a.client);
-    hear(&t->b.client, "[null,null,'room:a','shout_from',{}]");
+    quiet(t->a.client);
+    hear(t->b.client, "[null,null,'room:a','shout_from',{}]");
     channels_pubsub_local_broadcast(t->a.host.ep, "room:a", "here", channels_empty());
     assert_int_equal(t->a.nout, 0);
-    hear(&t->a.client, "[null,null,'room:a','here',{}]");
+    hear(t->a.client, "[null,null,'room:a','here',{}]");
 }
 
 static void intercepted_far_away(void **state)
@@ -138,7 +141,7 @@ static void intercepted_far_away(void **state)
     two_nodes *t = *state;
     channels_pubsub_broadcast(t->a.host.ep, "room:a", "secret", channels_empty());
     carry(&t->a, &t->b);
-    hear(&t->b.client, "['1',null,'room:a','secret',{}]");
+    hear(t->b.client, "['1',null,'room:a','secret',{}]");
 }
 
 static void direct(void **state)
@@ -148,13 +151,13 @@ static void direct(void **state)
     assert_string_equal(channels_pubsub_node(t->a.host.ep), "node-a");
     channels_pubsub_direct_broadcast(t->a.host.ep, "node-b", "room:a", "to b", empty);
     assert_string_equal(t->a.out[0].to, "node-b");
-    quiet(&t->a.client);
+    quiet(t->a.client);
     carry(&t->a, &t->b);
-    hear(&t->b.client, "[null,null,'room:a','to b',{}]");
+    hear(t->b.client, "[null,null,'room:a','to b',{}]");
     channels_pubsub_direct_broadcast(t->a.host.ep, "node-a", "room:a", "to a", empty);
     assert_int_equal(t->a.nout, 0);
-    hear(&t->a.client, "[null,null,'room:a','to a',{}]");
-    quiet(&t->b.client);
+    hear(t->a.client, "[null,null,'room:a','to a',{}]");
+    quiet(t->b.client);
     assert_int_equal(channels_pubsub_direct_broadcast(t->a.host.ep, "node-b", "room:a", "e",
                                                       channels_json("[]")),
                      CHANNELS_ERR_INVALID);
@@ -170,10 +173,10 @@ static void disconnects_everywhere(void **state)
 {
     two_nodes *t = *state;
     t->b.probe.connect = set_id;
-    sim_connect(&t->b.client, &t->b.host, V2);
+    core_connect(&t->b.client, &t->b.host, V2);
     channels_disconnect(t->a.host.ep, "users:1");
     carry(&t->a, &t->b);
-    assert_int_equal(t->b.client.code, 1001);
+    assert_int_equal(t->b.client->code, 1001);
 }
 
 static void adapter_fails(void **state)
@@ -181,7 +184,7 @@ static void adapter_fails(void **state)
     two_nodes *t = *state;
     t->a.err = -9;
     assert_int_equal(channels_pubsub_broadcast(t->a.host.ep, "room:a", "e", channels_empty()), -9);
-    hear(&t->a.client, "[null,null,'room:a','e',{}]");
+    hear(t->a.client, "[null,null,'room:a','e',{}]");
     assert_int_equal(channels_pubsub_direct_broadcast(t->a.host.ep, "node-b", "room:a", "e",
                                                       channels_empty()),
                      -9);
@@ -205,7 +208,7 @@ static void garbage(void **state)
     }
     l->bytes[l->len] = ' ';
     assert_int_equal(channels_pubsub_deliver(ep, l->bytes, l->len + 1), CHANNELS_ERR_PROTOCOL);
-    quiet(&t->b.client);
+    quiet(t->b.client);
     for (size_t at = 0; at < l->len; at++)
         for (int bit = 0; bit < 8; bit++) { /* whatever comes of it, nothing breaks */
             l->bytes[at] ^= (unsigned char)(1 << bit);
@@ -216,7 +219,7 @@ static void garbage(void **state)
     l->bytes[0]++;
     assert_int_equal(channels_pubsub_deliver(ep, l->bytes, l->len), CHANNELS_ERR_PROTOCOL);
     assert_non_null(strstr(t->b.host.log, "version"));
-    while (sim_hear(&t->b.client) != NULL)
+    while (channels_test_hear(t->b.client) != NULL)
         ;
 }
 
@@ -241,21 +244,21 @@ static void interest(void **state)
     assert_string_equal(n->interest, "+room:a;");
     n->interest[0] = '\0';
     channels_pubsub_subscribe(n->host.ep, "room:a", nothing, NULL, &sub);
-    say(&n->client, "['1','2','room:a','phx_leave',{}]");
+    say(n->client, "['1','2','room:a','phx_leave',{}]");
     assert_string_equal(n->interest, "");
     channels_pubsub_unsubscribe(n->host.ep, sub);
     assert_string_equal(n->interest, "-room:a;");
     n->interest[0] = '\0';
     n->probe.join = subscribe_twice;
-    while (sim_hear(&n->client) != NULL)
+    while (channels_test_hear(n->client) != NULL)
         ;
-    join(&n->client, "room:a", "3");
+    join(n->client, "room:a", "3");
     assert_string_equal(n->interest, "+news;+room:a;");
     n->interest[0] = '\0';
-    join(&n->client, "room:a", "4"); /* the old one goes first */
+    join(n->client, "room:a", "4"); /* the old one goes first */
     assert_string_equal(n->interest, "-room:a;-news;+news;+room:a;");
     n->interest[0] = '\0';
-    sim_hang_up(&n->client);
+    channels_test_close(n->client);
     assert_string_equal(n->interest, "-room:a;-news;");
     n->interest[0] = '\0';
     channels_pubsub_broadcast(n->host.ep, "nobody:here", "e", channels_empty());
@@ -283,15 +286,14 @@ static void interest_of_what_was_refused(void **state)
     node *n = &t->a;
     n->interest[0] = '\0';
     n->probe.join = refuse_with_news;
-    say(&n->client, "['1','2','room:b','phx_join',{}]");
+    say(n->client, "['1','2','room:b','phx_join',{}]");
     assert_string_equal(n->interest, "+news;-news;");
     n->interest[0] = '\0';
     n->probe.connect = connect_with_id;
     n->probe.err = CHANNELS_REFUSE;
-    sim_client c = { 0 };
-    assert_int_equal(sim_connect(&c, &n->host, V2), CHANNELS_REFUSE);
+    channels_test_client *c = NULL;
+    assert_int_equal(core_connect(&c, &n->host, V2), CHANNELS_REFUSE);
     assert_string_equal(n->interest, "+one;+two;-one;-two;");
-    n->host.clients = &n->client;
     strcpy(n->interest, "+room:a;");
 }
 

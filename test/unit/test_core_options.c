@@ -36,8 +36,8 @@ static int arrive(core_case *t, const char *path, const char *query, const chann
     };
     t->probe.connect = look;
     strcpy(seen, "(not asked)");
-    int r = sim_connect_request(&t->a, &t->host, &req);
-    sim_hang_up(&t->a);
+    int r = channels_test_open(&t->host, &req, &t->a);
+    channels_test_close(t->a);
     return r;
 }
 
@@ -51,7 +51,7 @@ static int come(core_case *t, const char *name, const char *value)
 static void refused(core_case *t, int r, int status)
 {
     assert_int_equal(r, CHANNELS_REFUSE);
-    assert_int_equal(t->a.status, status);
+    assert_int_equal(t->a->status, status);
     assert_string_equal(seen, "(not asked)");
 }
 
@@ -231,7 +231,7 @@ static void many_headers(void **state)
     core_case *t = *state;
     for (size_t i = 0; i < COUNT(all); i++)
         all[i] = (channels_header){ i % 2 == 0 ? "x-even" : "odd", "" };
-    t->host.memory.fail_at = t->host.memory.calls + 2;
+    t->memory.fail_at = t->memory.calls + 2;
     assert_int_equal(arrive(t, "/socket/websocket", "", all, COUNT(all)), CHANNELS_ERR_NOMEM);
     assert_string_equal(seen, "(not asked)");
     assert_int_equal(arrive(t, "/socket/websocket", "", all, COUNT(all)), CHANNELS_OK);
@@ -262,17 +262,17 @@ static void path_parameters(void **state)
     channels_mount(t->host.ep, "/in/:house", &probe_handler, &options, &t->probe);
     channels_mount(t->host.ep, "/in", &elsewhere, &options, NULL); /* the first mounted wins */
     t->probe.connect = tell_params;
-    assert_int_equal(sim_connect(&t->a, &t->host, "/in/h%31/lobby/ws/2.0.0?room=x&a[]=1&vsn=9"),
+    assert_int_equal(core_connect(&t->a, &t->host, "/in/h%31/lobby/ws/2.0.0?room=x&a[]=1&vsn=9"),
                      CHANNELS_OK);
     traced(t, "connect;/in/:house/:room/ws/:vsn room lobby vsn 2.0.0 "
               "{'a':['1'],'house':'h%31','room':'lobby','vsn':'2.0.0'};");
-    join(&t->a, "room:a", "1"); /* in V2 */
+    join(t->a, "room:a", "1"); /* in V2 */
     t->probe.trace[0] = '\0';
-    assert_int_equal(sim_connect(&t->b, &t->host, "/in/h/lobby/ws/2.0.0?vsn[]=1"), CHANNELS_OK);
-    assert_int_equal(sim_connect(&t->c, &t->host, "/in/h/lobby/ws/9.0.0"), CHANNELS_REFUSE);
+    assert_int_equal(core_connect(&t->b, &t->host, "/in/h/lobby/ws/2.0.0?vsn[]=1"), CHANNELS_OK);
+    assert_int_equal(core_connect(&t->c, &t->host, "/in/h/lobby/ws/9.0.0"), CHANNELS_REFUSE);
     traced(t, "connect;/in/:house/:room/ws/:vsn room lobby vsn 2.0.0 "
               "{'house':'h','room':'lobby','vsn':'2.0.0'};");
-    assert_int_equal(sim_connect(&t->c, &t->host, "/in/h/ws/2.0.0"), CHANNELS_OK);
+    assert_int_equal(core_connect(&t->c, &t->host, "/in/h/ws/2.0.0"), CHANNELS_OK);
     traced(t, "");
 }
 

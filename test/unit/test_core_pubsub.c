@@ -145,15 +145,15 @@ static void channels_and_functions(void **state)
 {
     core_case *t = *state;
     listener l;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     subscribe(&l, t, "l", "room:a");
     t->probe.trace[0] = '\0';
-    say(&t->a, "['1','2','room:a','shout',{}]");
-    hear(&t->a, "[null,null,'room:a','shout',{}]");
+    say(t->a, "['1','2','room:a','shout',{}]");
+    hear(t->a, "[null,null,'room:a','shout',{}]");
     traced(t, "in room:a shout {};l room:a shout {};");
     channels_pubsub_broadcast_from(t->host.ep, l.sub, "room:a", "e", channels_empty());
-    hear(&t->a, "[null,null,'room:a','e',{}]");
+    hear(t->a, "[null,null,'room:a','e',{}]");
     traced(t, "");
 }
 
@@ -194,22 +194,22 @@ static void channels_subscribe_too(void **state)
     t->probe.join = subscribe_to_news;
     t->probe.handle_in = news_in;
     t->probe.handle_broadcast = forward;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.trace[0] = '\0';
     channels_pubsub_broadcast(t->host.ep, "news", "secret", json("{'n':1}"));
     traced(t, "broadcast room:a<-news secret {'n':1};");
-    hear(&t->a, "['1',null,'room:a','secret',{'n':1}]");
-    say(&t->a, "['1','2','room:a','again',{}]");
+    hear(t->a, "['1',null,'room:a','secret',{'n':1}]");
+    say(t->a, "['1','2','room:a','again',{}]");
     channels_pubsub_broadcast(t->host.ep, "news", "e", channels_empty());
-    hear(&t->a, "['1',null,'room:a','e',{}]");
-    hear(&t->a, "['1',null,'room:a','e',{}]");
-    say(&t->a, "['1','2','room:a','no more',{}]");
-    say(&t->a, "['1','2','room:a','no more',{}]");
+    hear(t->a, "['1',null,'room:a','e',{}]");
+    hear(t->a, "['1',null,'room:a','e',{}]");
+    say(t->a, "['1','2','room:a','no more',{}]");
+    say(t->a, "['1','2','room:a','no more',{}]");
     channels_pubsub_broadcast(t->host.ep, "news", "e", channels_empty());
-    quiet(&t->a);
-    say(&t->a, "['1','2','room:a','again',{}]");
-    say(&t->a, "['1','2','room:a','phx_leave',{}]");
+    quiet(t->a);
+    say(t->a, "['1','2','room:a','again',{}]");
+    say(t->a, "['1','2','room:a','phx_leave',{}]");
     t->probe.trace[0] = '\0';
     channels_pubsub_broadcast(t->host.ep, "news", "e", channels_empty());
     traced(t, "");
@@ -220,18 +220,18 @@ static void own_topic_twice(void **state)
 {
     core_case *t = *state;
     t->probe.handle_in = news_in;
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    join(&t->b, "room:a", "1");
-    say(&t->a, "['1','2','room:a','own',{}]");
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V2);
+    join(t->a, "room:a", "1");
+    join(t->b, "room:a", "1");
+    say(t->a, "['1','2','room:a','own',{}]");
     t->probe.trace[0] = '\0';
-    say(&t->a, "['1','2','room:a','tell',{}]");
-    hear(&t->a, "[null,null,'room:a','told',{}]");
+    say(t->a, "['1','2','room:a','tell',{}]");
+    hear(t->a, "[null,null,'room:a','told',{}]");
     traced(t, "in room:a tell {};broadcast room:a told {};");
-    say(&t->a, "['1','2','room:a','tell_others',{}]");
-    quiet(&t->a);
-    hear(&t->b, "[null,null,'room:a','told',{}]");
+    say(t->a, "['1','2','room:a','tell_others',{}]");
+    quiet(t->a);
+    hear(t->b, "[null,null,'room:a','told',{}]");
     traced(t, "in room:a tell_others {};");
 }
 
@@ -246,14 +246,14 @@ static void ends_in_handle_broadcast(void **state)
     core_case *t = *state;
     t->probe.join = subscribe_to_news;
     t->probe.handle_broadcast = fail_once;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     t->probe.err = -1;
     channels_pubsub_broadcast(t->host.ep, "news", "e", channels_empty());
-    hear(&t->a, "['1','1','room:a','phx_error',{'reason':'channel_crash'}]");
+    hear(t->a, "['1','1','room:a','phx_error',{'reason':'channel_crash'}]");
     logged(t, "handle_broadcast() returned -1");
     channels_pubsub_broadcast(t->host.ep, "news", "e", channels_empty());
-    quiet(&t->a);
+    quiet(t->a);
 }
 
 /* --- Bad arguments ------------------------------------------------------------------------ */
@@ -317,9 +317,9 @@ static void bad_channel_subscriptions(void **state)
 {
     core_case *t = *state;
     t->probe.handle_in = bad_subscriptions;
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','x',{}]");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','x',{}]");
     assert_int_equal(t->probe.err, CHANNELS_ERR_INVALID);
 }
 

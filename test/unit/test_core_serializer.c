@@ -113,10 +113,10 @@ static void begin(core_case *t)
     twist = NULL;
     spoil = NULL;
     core_case_restart(t, NULL, &options);
-    assert_int_equal(sim_connect(&t->a, &t->host, LINES), CHANNELS_OK);
+    assert_int_equal(core_connect(&t->a, &t->host, LINES), CHANNELS_OK);
 }
 
-static void join_lines(sim_client *c)
+static void join_lines(channels_test_client *c)
 {
     say(c, "1 1 room:a phx_join {}");
     hear(c, "REPLY 1 1 room:a ok {}");
@@ -128,13 +128,13 @@ static void by_version(void **state)
 {
     core_case *t = *state;
     begin(t);
-    assert_int_equal(sim_connect(&t->b, &t->host, V1), CHANNELS_REFUSE); /* is not listed again */
+    assert_int_equal(core_connect(&t->b, &t->host, V1), CHANNELS_REFUSE); /* is not listed again */
     logged(t, "no serializer");
-    assert_int_equal(sim_connect(&t->b, &t->host, V2), CHANNELS_OK);
-    join(&t->b, "room:b", "1");
-    assert_int_equal(sim_connect(&t->b, &t->host, "/socket/websocket?vsn=4.9.0"), CHANNELS_OK);
-    say(&t->b, "{'topic':'room:b','event':'phx_join','payload':{},'ref':'1'}");
-    hear(&t->b, "{'topic':'room:b','event':'phx_reply','payload':{'status':'ok','response':{}},"
+    assert_int_equal(core_connect(&t->b, &t->host, V2), CHANNELS_OK);
+    join(t->b, "room:b", "1");
+    assert_int_equal(core_connect(&t->b, &t->host, "/socket/websocket?vsn=4.9.0"), CHANNELS_OK);
+    say(t->b, "{'topic':'room:b','event':'phx_join','payload':{},'ref':'1'}");
+    hear(t->b, "{'topic':'room:b','event':'phx_reply','payload':{'status':'ok','response':{}},"
                 "'ref':'1'}");
 }
 
@@ -142,29 +142,29 @@ static void a_life(void **state)
 {
     core_case *t = *state;
     begin(t);
-    join_lines(&t->a);
-    say(&t->a, "1 2 room:a echo {'a':1}");
-    hear(&t->a, "REPLY 1 2 room:a ok {'a':1}");
-    say(&t->a, "- - room:a push {'a':1}");
-    hear(&t->a, "PUSH 1 room:a push {'a':1}");
-    say(&t->a, "stale 3 room:a echo {}");
-    quiet(&t->a);
-    say(&t->a, "- 4 phoenix heartbeat {}");
-    hear(&t->a, "REPLY - 4 phoenix ok {}");
-    say(&t->a, "5 5 nope phx_join {}");
-    hear(&t->a, "REPLY - 5 nope error {'reason':'unmatched topic'}");
-    say(&t->a, "1 6 room:a phx_leave {}");
-    hear(&t->a, "REPLY 1 6 room:a ok {}");
-    hear(&t->a, "PUSH 1 room:a phx_close {}");
+    join_lines(t->a);
+    say(t->a, "1 2 room:a echo {'a':1}");
+    hear(t->a, "REPLY 1 2 room:a ok {'a':1}");
+    say(t->a, "- - room:a push {'a':1}");
+    hear(t->a, "PUSH 1 room:a push {'a':1}");
+    say(t->a, "stale 3 room:a echo {}");
+    quiet(t->a);
+    say(t->a, "- 4 phoenix heartbeat {}");
+    hear(t->a, "REPLY - 4 phoenix ok {}");
+    say(t->a, "5 5 nope phx_join {}");
+    hear(t->a, "REPLY - 5 nope error {'reason':'unmatched topic'}");
+    say(t->a, "1 6 room:a phx_leave {}");
+    hear(t->a, "REPLY 1 6 room:a ok {}");
+    hear(t->a, "PUSH 1 room:a phx_close {}");
 }
 
 static void bytes(void **state)
 {
     core_case *t = *state;
     begin(t);
-    join_lines(&t->a);
-    say(&t->a, "1 2 room:a echo #abc");
-    hear(&t->a, "REPLY 1 2 room:a ok abc");
+    join_lines(t->a);
+    say(t->a, "1 2 room:a echo #abc");
+    hear(t->a, "REPLY 1 2 room:a ok abc");
     traced(t, "connect;join room:a phx_join {};joined room:a;in room:a echo <3>;");
 }
 
@@ -173,23 +173,23 @@ static void broadcasts(void **state)
 {
     core_case *t = *state;
     begin(t);
-    sim_connect(&t->b, &t->host, LINES);
-    sim_connect(&t->c, &t->host, V2);
-    join_lines(&t->a);
-    join_lines(&t->b);
-    join(&t->c, "room:a", "1");
+    core_connect(&t->b, &t->host, LINES);
+    core_connect(&t->c, &t->host, V2);
+    join_lines(t->a);
+    join_lines(t->b);
+    join(t->c, "room:a", "1");
     encoded = 0;
     channels_pubsub_broadcast(t->host.ep, "room:a", "e", json("{'x':1}"));
     assert_int_equal(encoded, 1);
-    hear(&t->a, "BROADCAST room:a e {'x':1}");
-    hear(&t->b, "BROADCAST room:a e {'x':1}");
-    hear(&t->c, "[null,null,'room:a','e',{'x':1}]");
+    hear(t->a, "BROADCAST room:a e {'x':1}");
+    hear(t->b, "BROADCAST room:a e {'x':1}");
+    hear(t->c, "[null,null,'room:a','e',{'x':1}]");
     /* what it cannot carry the others get all the same */
     assert_int_equal(channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_binary("x", 1)),
                      CHANNELS_OK);
     logged(t, "does not fit into lines");
-    quiet(&t->a);
-    assert_string_equal(sim_hear(&t->c), "<\\02\\06\\01room:aex>");
+    quiet(t->a);
+    assert_string_equal(channels_test_hear(t->c), "<\\02\\06\\01room:aex>");
 }
 
 static int decide_later(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -203,16 +203,16 @@ static void held_behind_a_join(void **state)
     core_case *t = *state;
     begin(t);
     t->probe.join = decide_later;
-    say(&t->a, "1 1 room:a phx_join {}");
-    say(&t->a, "1 2 room:a echo {'a':1}");
-    say(&t->a, "- 3 phoenix heartbeat {}");
-    hear(&t->a, "REPLY - 3 phoenix ok {}");
-    quiet(&t->a);
+    say(t->a, "1 1 room:a phx_join {}");
+    say(t->a, "1 2 room:a echo {'a':1}");
+    say(t->a, "- 3 phoenix heartbeat {}");
+    hear(t->a, "REPLY - 3 phoenix ok {}");
+    quiet(t->a);
     assert_int_equal(channels_ref_reply(t->host.ep, t->probe.ref, "ok", json("{'in':1}")),
                      CHANNELS_OK);
-    hear(&t->a, "REPLY 1 1 room:a ok {'in':1}");
-    hear(&t->a, "REPLY 1 2 room:a ok {'a':1}");
-    quiet(&t->a);
+    hear(t->a, "REPLY 1 1 room:a ok {'in':1}");
+    hear(t->a, "REPLY 1 2 room:a ok {'a':1}");
+    quiet(t->a);
 }
 
 /* --- What decode() makes is checked ------------------------------------------------------- */
@@ -299,12 +299,12 @@ static void what_was_read_is_checked(void **state)
     begin(t);
     for (size_t i = 0; i < sizeof twists / sizeof *twists; i++) {
         twist = twists[i];
-        sim_connect(&t->b, &t->host, LINES);
-        assert_int_equal(sim_say(&t->b, "1 1 room:a phx_join {}"), CHANNELS_ERR_PROTOCOL);
-        assert_int_equal(t->b.code, 1011);
+        core_connect(&t->b, &t->host, LINES);
+        assert_int_equal(channels_test_say(t->b, "1 1 room:a phx_join {}"), CHANNELS_ERR_PROTOCOL);
+        assert_int_equal(t->b->code, 1011);
         twist = NULL;
     }
-    join_lines(&t->a); /* nobody else was touched */
+    join_lines(t->a); /* nobody else was touched */
 }
 
 static int raw_only(channels_incoming *msg)
@@ -325,11 +325,11 @@ static void what_may_be_absent(void **state)
     core_case *t = *state;
     begin(t);
     twist = raw_only;
-    say(&t->a, "1 1 x y {}");
-    hear(&t->a, "REPLY - 1 - error {'reason':'unmatched topic'}");
+    say(t->a, "1 1 x y {}");
+    hear(t->a, "REPLY - 1 - error {'reason':'unmatched topic'}");
     twist = empty_refs;
-    say(&t->a, "1 1 room:a phx_join {}");
-    hear(&t->a, "REPLY - - room:a ok {}");
+    say(t->a, "1 1 room:a phx_join {}");
+    hear(t->a, "REPLY - - room:a ok {}");
 }
 
 /* --- A format that is another's with a difference ------------------------------------------ */
@@ -357,11 +357,11 @@ static void built_on_another(void **state)
     static const channels_mount_options options = { .serializers = serializers };
     core_case *t = *state;
     core_case_restart(t, NULL, &options);
-    sim_connect(&t->a, &t->host, V2);
-    say(&t->a, "['\\n','1','room:a','phx_join',{}]");
-    hear(&t->a, "['\\n','1','room:a','phx_reply',{'status':'ok','response':{}}]");
-    say(&t->a, "['\\u000a','\\u0031','room:a','none',{'a':1}]");
-    hear(&t->a, "['\\n','1','room:a','phx_reply',{'status':'ok','response':{'a':1}}]");
+    core_connect(&t->a, &t->host, V2);
+    say(t->a, "['\\n','1','room:a','phx_join',{}]");
+    hear(t->a, "['\\n','1','room:a','phx_reply',{'status':'ok','response':{}}]");
+    say(t->a, "['\\u000a','\\u0031','room:a','none',{'a':1}]");
+    hear(t->a, "['\\n','1','room:a','phx_reply',{'status':'ok','response':{'a':1}}]");
 }
 
 /* --- And what encode() makes -------------------------------------------------------------- */
@@ -403,13 +403,13 @@ static void what_was_written_is_checked(void **state)
                                                                                 shared, odd_error };
     core_case *t = *state;
     begin(t);
-    join_lines(&t->a);
+    join_lines(t->a);
     for (size_t i = 0; i < sizeof spoils / sizeof *spoils; i++) {
         spoil = spoils[i];
-        say(&t->a, "1 2 room:a echo {}");
+        say(t->a, "1 2 room:a echo {}");
         logged(t, "handle_in() returned -2"); /* the probe fails with what it was told */
-        hear(&t->a, "PUSH 1 room:a phx_error {'reason':'channel_crash'}");
-        join_lines(&t->a);
+        hear(t->a, "PUSH 1 room:a phx_error {'reason':'channel_crash'}");
+        join_lines(t->a);
     }
     channels_buf_unref(kept);
 }
@@ -449,7 +449,7 @@ static void empty_list(void **state)
     static const channels_mount_options options = { .serializers = none };
     core_case *t = *state;
     core_case_restart(t, NULL, &options);
-    assert_int_equal(sim_connect(&t->a, &t->host, V2), CHANNELS_REFUSE);
+    assert_int_equal(core_connect(&t->a, &t->host, V2), CHANNELS_REFUSE);
 }
 
 /* Each allocation of a small talk fails: the client hears what is right, or is closed. */
@@ -458,12 +458,12 @@ static void without_memory(void **state)
     core_case *t = *state;
     for (size_t i = 1; i < 40; i++) {
         begin(t);
-        t->host.memory.fail_at = t->host.memory.calls + i;
-        sim_say(&t->a, "1 1 room:a phx_join {}");
-        sim_say(&t->a, "1 2 room:a echo {}");
+        t->memory.fail_at = t->memory.calls + i;
+        channels_test_say(t->a, "1 1 room:a phx_join {}");
+        channels_test_say(t->a, "1 2 room:a echo {}");
         channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty());
-        assert_true(t->a.closed == 0 || t->a.code == 1011);
-        while (sim_hear(&t->a) != NULL)
+        assert_true(t->a->code == 0 || t->a->code == 1011);
+        while (channels_test_hear(t->a) != NULL)
             ;
     }
 }

@@ -88,14 +88,14 @@ static void frames_once(void **state)
     for (size_t i = 0; i < MANY; i++)
         open_and_join(t, &all[i], &transports[0], "vsn=2.0.0");
     framed = 0;
-    size_t blocks = t->host.memory.blocks;
+    size_t blocks = t->memory.blocks;
     channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty());
     assert_int_equal(framed, 1);
     for (size_t i = 0; i < MANY; i++) {
         assert_int_equal(all[i].messages, 2);
         assert_true(all[i].last == all[0].last);
     }
-    assert_int_equal(t->host.memory.blocks, blocks); /* nobody has kept a reference */
+    assert_int_equal(t->memory.blocks, blocks); /* nobody has kept a reference */
     close_all(all, MANY);
 }
 

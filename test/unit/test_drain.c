@@ -327,16 +327,14 @@ static void freed_in_the_midst(conn_case *t)
 static void other_transports(conn_case *t)
 {
     crowd c = { .t = t };
-    static sim_client other; /* till the endpoint goes */
-    sim_connect(&other, &t->host, "/socket/websocket?vsn=2.0.0");
+    channels_test_client *other = channels_test_connect(&t->host, "/socket", "");
     drain(&c, 0, 0, 0);
     conn_turn(t, 0);
-    assert_int_equal(other.closed, 1);
-    assert_int_equal(other.code, 1012);
+    assert_int_equal(other->code, 1012);
     traced(t, "connect;disconnect drained;");
     conn_turn(t, 100000);
     reported(&c, "1/1 round 1/1, 1 left;"); /* until its carrier says that it is gone */
-    sim_hang_up(&other);
+    channels_test_close(other);
     conn_turn(t, 0);
     reported(&c, "done, 0 0");
 }

@@ -96,9 +96,9 @@ static void too_much_waits_behind_its_join(conn_case *t)
 
 static void memory_runs_out(conn_case *t)
 {
-    t->host.memory.fail_at = t->host.memory.calls + 1;
+    t->memory.fail_at = t->memory.calls + 1;
     conn_text(&t->a, "[null,'2','phoenix','heartbeat',{}]");
-    t->host.memory.fail_at = 0;
+    t->memory.fail_at = 0;
 }
 
 static void is_disconnected_by_id(conn_case *t)

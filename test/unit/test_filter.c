@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/client.h"
+#include "sim/start.h"
 #include "wire/filter.h"
 #include "wire/json.h"
 

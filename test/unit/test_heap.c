@@ -11,11 +11,6 @@
 
 #define MANY 500
 
-static void *take(void *user, void *p, size_t old_size, size_t new_size)
-{
-    return sim_memory_realloc(user, p, old_size, new_size);
-}
-
 static uint32_t next_random(uint32_t *state)
 {
     *state = *state * 1664525u + 1013904223u;
@@ -35,7 +30,7 @@ static void check(const channels__heap *heap)
 static void sorts(void **state)
 {
     sim_memory memory = { 0 };
-    channels__mem mem = { take, &memory };
+    channels__mem mem = { sim_memory_realloc, &memory };
     channels__heap_node nodes[MANY];
     channels__heap heap;
     uint32_t random = 1;
@@ -64,7 +59,7 @@ static void sorts(void **state)
 static void removes_from_the_middle(void **state)
 {
     sim_memory memory = { 0 };
-    channels__mem mem = { take, &memory };
+    channels__mem mem = { sim_memory_realloc, &memory };
     channels__heap_node nodes[MANY];
     bool in[MANY] = { false };
     channels__heap heap;
@@ -92,7 +87,7 @@ static void removes_from_the_middle(void **state)
 static void without_memory(void **state)
 {
     sim_memory memory = { .fail_at = 2, .fail_on = true };
-    channels__mem mem = { take, &memory };
+    channels__mem mem = { sim_memory_realloc, &memory };
     channels__heap_node nodes[64];
     channels__heap heap;
     size_t n = 0;

@@ -56,9 +56,9 @@ static void polls(void **state)
     sim_answer_done(&t->a, true);
     poll_once(t, &t->a);
     waits(&t->a);
-    sim_wait(&t->host, WINDOW - 1);
+    channels_test_wait(&t->host, WINDOW - 1);
     waits(&t->a);
-    sim_wait(&t->host, 1);
+    channels_test_wait(&t->host, 1);
     answered(&t->a, "204");
     assert_string_equal(t->a.token, t->token);
     sim_answer_done(&t->a, true);
@@ -74,7 +74,7 @@ static void one_answer_for_a_turn(void **state)
     news(t, 2);
     waits(&t->a);
     assert_int_equal(channels_endpoint_timeout(t->host.ep), 0);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     answered(&t->a, "200 " NEWS(1) " " NEWS(2));
     sim_answer_done(&t->a, true);
     poll_once(t, &t->a);
@@ -86,16 +86,16 @@ static void the_newer_poll_wins(void **state)
     longpoll_case *t = *state;
     join(t);
     poll_once(t, &t->a);
-    sim_wait(&t->host, WINDOW / 2);
+    channels_test_wait(&t->host, WINDOW / 2);
     poll_once(t, &t->b);
     answered(&t->a, "204");
     sim_answer_done(&t->a, false); /* of no matter any more */
     news(t, 1);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     answered(&t->b, "200 " NEWS(1));
     sim_answer_done(&t->b, true);
     poll_once(t, &t->c);
-    sim_wait(&t->host, WINDOW);
+    channels_test_wait(&t->host, WINDOW);
     answered(&t->c, "204");
 }
 
@@ -131,20 +131,20 @@ static void a_poll_waits_for_the_answer_before(void **state)
     answered(&t->a, "200 " NEWS(1));
     poll_once(t, &t->b); /* on its way to somebody: not given twice */
     news(t, 2);
-    sim_wait(&t->host, 1);
+    channels_test_wait(&t->host, 1);
     waits(&t->b);
     sim_answer_done(&t->a, true);
     waits(&t->b);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     answered(&t->b, "200 " NEWS(2));
 
     poll_once(t, &t->a);
     sim_answer_done(&t->b, false);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     answered(&t->a, "200 " NEWS(2));
 
     poll_once(t, &t->b);
-    sim_wait(&t->host, WINDOW);
+    channels_test_wait(&t->host, WINDOW);
     answered(&t->b, "204"); /* nobody has said what became of it */
     sim_answer_done(&t->a, true);
     poll_once(t, &t->b);
@@ -158,7 +158,7 @@ static void who_asked_has_gone(void **state)
     poll_once(t, &t->a);
     sim_answer_done(&t->a, false);
     news(t, 1);
-    sim_wait(&t->host, WINDOW);
+    channels_test_wait(&t->host, WINDOW);
     waits(&t->a);
     poll_once(t, &t->b);
     answered(&t->b, "200 " NEWS(1));
@@ -180,7 +180,7 @@ static void said_from_inside(void **state)
     poll_once(t, &t->a);
     waits(&t->a);
     news(t, 2);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     answered(&t->a, "200 " NEWS(2));
     t->b.at_once = SIM_LOST;
     news(t, 3);
@@ -218,7 +218,7 @@ static void said_wrongly(void **state)
     assert_null(channels_ref_channel(t->host.ep, t->a.ref));
     assert_null(channels_ref_socket(t->host.ep, t->a.ref));
     news(t, 1);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     answered(&t->a, "200 " NEWS(1));
 }
 
@@ -239,12 +239,12 @@ static void nobody_polls(void **state)
     longpoll_case *t = *state;
     open_session(t);
     traced(t, "connect;");
-    sim_wait(&t->host, WINDOW / 2);
+    channels_test_wait(&t->host, WINDOW / 2);
     post(t, &t->a, JOIN_A); /* no poll */
     t->probe.trace[0] = '\0';
-    sim_wait(&t->host, WINDOW - 1);
+    channels_test_wait(&t->host, WINDOW - 1);
     traced(t, "");
-    sim_wait(&t->host, 1);
+    channels_test_wait(&t->host, 1);
     traced(t, "terminate room:a idle;disconnect idle;");
     no_session(t);
 }
@@ -254,14 +254,14 @@ static void a_poll_keeps_it(void **state)
     longpoll_case *t = *state;
     join(t);
     for (int i = 0; i < 5; i++) {
-        sim_wait(&t->host, WINDOW + WINDOW / 2 - 1);
+        channels_test_wait(&t->host, WINDOW + WINDOW / 2 - 1);
         poll_once(t, &t->a);
-        sim_wait(&t->host, WINDOW);
+        channels_test_wait(&t->host, WINDOW);
         answered(&t->a, "204");
     }
-    sim_wait(&t->host, WINDOW + WINDOW / 2 - 1);
+    channels_test_wait(&t->host, WINDOW + WINDOW / 2 - 1);
     traced(t, "");
-    sim_wait(&t->host, 1);
+    channels_test_wait(&t->host, 1);
     traced(t, "terminate room:a idle;disconnect idle;");
 }
 
@@ -277,7 +277,7 @@ static void closed_by_its_host(void **state)
     join(t);
     poll_once(t, &t->a);
     news(t, 1);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     poll_once(t, &t->b); /* and one answer is on its way */
     waits(&t->b);
     channels_channel *ch = channels_ref_channel(t->host.ep, t->probe.self);
@@ -303,7 +303,7 @@ static void disconnected_by_id(void **state)
     join(t);
     poll_once(t, &t->a);
     assert_int_equal(channels_disconnect(t->host.ep, "user:1"), CHANNELS_OK);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     answered(&t->a, "204");
     traced(t, "terminate room:a disconnected;disconnect disconnected;");
     t->probe.connect = NULL;
@@ -315,7 +315,7 @@ static void the_endpoint_is_freed(void **state)
     longpoll_case *t = *state;
     join(t);
     poll_once(t, &t->a);
-    assert_int_equal(sim_stop(&t->host), 0);
+    assert_int_equal(channels_test_stop(&t->host), 0);
     t->host.ep = NULL;
     answered(&t->a, "204");
     traced(t, "terminate room:a shutdown;disconnect shutdown;");
@@ -366,17 +366,17 @@ static void the_token_is_too_old(void **state)
                               .longpoll = { .window_ms = 1000, .token_max_age_s = 2 } });
     join(t);
     poll_once(t, &t->a);
-    sim_wait(&t->host, 1000);
+    channels_test_wait(&t->host, 1000);
     answered(&t->a, "204");
     poll_once(t, &t->a);
-    sim_wait(&t->host, 999);
+    channels_test_wait(&t->host, 999);
     sim_answer_done(&t->a, false);
     poll_once(t, &t->a);
     waits(&t->a);
-    sim_wait(&t->host, 1);
+    channels_test_wait(&t->host, 1);
     waits(&t->a); /* it has been let in */
     no_session(t);
-    sim_wait(&t->host, 999);
+    channels_test_wait(&t->host, 999);
     answered(&t->a, "204");
 }
 
@@ -495,7 +495,7 @@ static void too_many_sessions(void **state)
         logged(t, "it has 3 already");
     }
     poll_once(t, &t->a);
-    sim_wait(&t->host, WINDOW + WINDOW / 2); /* the other two end */
+    channels_test_wait(&t->host, WINDOW + WINDOW / 2); /* the other two end */
     answered(&t->a, "204");
     open_session(t);
     open_session(t);
@@ -555,7 +555,7 @@ static void accepted_later(void **state)
     longpoll_case *t = *state;
     t->probe.connect = later;
     ask(t, &t->a, "GET", LP, NULL, NULL);
-    sim_wait(&t->host, 10 * WINDOW);
+    channels_test_wait(&t->host, 10 * WINDOW);
     waits(&t->a);
     assert_int_equal(channels_accept(t->host.ep, t->probe.ref), CHANNELS_OK);
     answered(&t->a, "410");
@@ -591,7 +591,7 @@ static void gone_before_it_came_in(void **state)
     waits(&t->a);
     traced(t, "connect;disconnect closed;");
     ask(t, &t->a, "GET", LP, NULL, NULL);
-    assert_int_equal(sim_stop(&t->host), 0);
+    assert_int_equal(channels_test_stop(&t->host), 0);
     t->host.ep = NULL;
     answered(&t->a, "403");
     traced(t, "connect;disconnect shutdown;");
@@ -682,7 +682,7 @@ static void a_join_later(void **state)
     waits(&t->a);
     assert_int_equal(channels_ref_reply(t->host.ep, t->probe.ref, "ok", channels_empty()),
                      CHANNELS_OK);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     answered(&t->a, "200 " JOINED_A);
 }
 
@@ -707,15 +707,15 @@ static void bytes_are_refused(void **state)
     answered(&t->a, "200 ['1',null,'room:a','text',{'\\u0001':'\xc5\xbc\\\\'}]");
     sim_answer_done(&t->a, true);
 
-    sim_connect(&t->ws, &t->host, "/socket/websocket?vsn=2.0.0");
-    assert_int_equal(sim_say(&t->ws, "['1','1','room:a','phx_join',{}]"), CHANNELS_OK);
-    sim_hear(&t->ws);
+    t->ws = channels_test_connect(&t->host, "/socket", "");
+    assert_int_equal(channels_test_say(t->ws, "['1','1','room:a','phx_join',{}]"), CHANNELS_OK);
+    channels_test_hear(t->ws);
     unsigned lines = t->host.logged;
     for (int i = 0; i < 3; i++) {
         assert_int_equal(channels_pubsub_broadcast(t->host.ep, "room:a", "bytes",
                                                    channels_binary("\xff", 1)),
                          CHANNELS_OK);
-        assert_string_equal(sim_hear(&t->ws), "<\\02\\06\\05room:abytes\\ff>");
+        assert_string_equal(channels_test_hear(t->ws), "<\\02\\06\\05room:abytes\\ff>");
     }
     assert_int_equal(t->host.logged, lines + 1);
     news(t, 1);
@@ -727,12 +727,12 @@ static void both_transports_hear(void **state)
 {
     longpoll_case *t = *state;
     join(t);
-    sim_connect(&t->ws, &t->host, "/socket/websocket?vsn=2.0.0");
-    assert_int_equal(sim_say(&t->ws, "['1','1','room:a','phx_join',{}]"), CHANNELS_OK);
-    sim_hear(&t->ws);
+    t->ws = channels_test_connect(&t->host, "/socket", "");
+    assert_int_equal(channels_test_say(t->ws, "['1','1','room:a','phx_join',{}]"), CHANNELS_OK);
+    channels_test_hear(t->ws);
     news(t, 1);
-    assert_string_equal(sim_hear(&t->ws), NEWS(1));
-    assert_int_equal(sim_say(&t->ws, "['1','2','room:a','shout',{'a':'b'}]"), CHANNELS_OK);
+    channels_test_expect_broadcast(t->ws, "room:a", "news", "{'n':1}");
+    assert_int_equal(channels_test_say(t->ws, "['1','2','room:a','shout',{'a':'b'}]"), CHANNELS_OK);
     poll_once(t, &t->a);
     answered(&t->a, "200 " NEWS(1) " [null,null,'room:a','shout',{'a':'b'}]");
 }
@@ -760,7 +760,7 @@ static void a_session_is_small(void **state)
     static sim_ask asks[N];
     size_t assigns = probe_handler.assigns_size;
     open_session(t);
-    size_t before = t->host.memory.bytes;
+    size_t before = t->memory.bytes;
     for (int i = 0; i < N; i++) {
         ask(t, &asks[i], "GET", LP, NULL, NULL);
         answered(&asks[i], "410");
@@ -768,7 +768,7 @@ static void a_session_is_small(void **state)
         poll_once(t, &asks[i]);
         waits(&asks[i]);
     }
-    size_t each = (t->host.memory.bytes - before) / N - assigns;
+    size_t each = (t->memory.bytes - before) / N - assigns;
     print_message("# %zu bytes for a session that waits for nothing\n", each);
     assert_in_range(each, 100, 500);
 }
@@ -794,11 +794,11 @@ static void life(longpoll_case *t)
     sim_ask_text(&t->a, &t->host, "GET", target, NULL, NULL);
     sim_ask_text(&t->b, &t->host, "GET", target, NULL, NULL);
     channels_longpoll_done(t->host.ep, t->a.ref, false);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     channels_longpoll_done(t->host.ep, t->b.ref, true);
     sim_ask_text(&t->a, &t->host, "GET", target, NULL, NULL);
     channels_pubsub_broadcast(t->host.ep, "room:a", "news", channels_json("{\"a\":1}"));
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     channels_longpoll_done(t->host.ep, t->a.ref, true);
     sim_ask_text(&t->c, &t->host, "OPTIONS", LP, "access-control-request-headers: a\n", NULL);
     t->probe.connect = try_later;
@@ -818,7 +818,7 @@ static void memory_runs_out(void **state)
         n = 0;
         do {
             longpoll_case_restart(t, NULL, (channels_mount_options){ 0 });
-            sim_memory *memory = &t->host.memory;
+            sim_memory *memory = &t->memory;
             memory->calls = 0;
             memory->fail_at = ++n;
             memory->fail_on = all != 0;
@@ -852,13 +852,13 @@ static void is_drained(void **state)
     channels_endpoint_stats(t->host.ep, &stats);
     assert_int_equal(stats.sockets_longpoll, 1);
     channels_drain(t->host.ep, &options);
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     answered(&t->b, "204");
     traced(t, "connect;disconnect drained;");
     poll_once(t, &t->b); /* what comes back is refused, without asking connect() */
     answered(&t->b, "403");
     traced(t, "");
-    sim_wait(&t->host, 0);
+    channels_test_wait(&t->host, 0);
     assert_true(done);
     channels_endpoint_stats(t->host.ep, &stats);
     assert_int_equal(stats.sockets_longpoll, 0);

@@ -383,7 +383,7 @@ static void a_strangers_body(conn_case *t)
     char mine[80];
     strcpy(mine, token);
     strcpy(token, "bad");
-    size_t before = t->host.memory.bytes;
+    size_t before = t->memory.bytes;
     announce(&t->a, "POST", "Content-Length: 65537\r\n");
     told(&t->a, "410");
     assert_true(t->a.shut);
@@ -391,7 +391,7 @@ static void a_strangers_body(conn_case *t)
     conn_say(&t->b, "10000\r\n"); /* 65536 */
     send_body(&t->b, 65536);
     silent(&t->b);
-    assert_in_range(t->host.memory.bytes - before, 0, 200000);
+    assert_in_range(t->memory.bytes - before, 0, 200000);
     conn_say(&t->b, "\r\n1\r\nx");
     told(&t->b, "410");
     conn_open(&t->b, t);
@@ -501,14 +501,14 @@ static void shut_down(conn_case *t)
 static void a_held_poll_is_small(conn_case *t)
 {
     join(t); /* on a; the first session has made what all need */
-    size_t before = t->host.memory.bytes;
+    size_t before = t->memory.bytes;
     conn_open(&t->a, t);
     token[0] = '\0';
     get(&t->a);
     told(&t->a, "410");
     get(&t->a);
     silent(&t->a);
-    size_t each = t->host.memory.bytes - before - probe_handler.assigns_size;
+    size_t each = t->memory.bytes - before - probe_handler.assigns_size;
     if (t->step == 0)
         print_message("# %zu bytes for a session with its connection and a poll held on it\n",
                       each);
@@ -554,7 +554,7 @@ static void memory_runs_out(conn_case *t)
             begin(t);
             conn_close(&t->a);
             conn_close(&t->b);
-            sim_memory *memory = &t->host.memory;
+            sim_memory *memory = &t->memory;
             memory->calls = 0;
             memory->fail_at = ++n;
             memory->fail_on = all != 0;

@@ -341,7 +341,7 @@ static void from_another_thread(void **state)
     pthread_join(thread, NULL);
     assert_int_equal(t->probe.err, CHANNELS_ERR_MISUSE);
     waits(&t->a);
-    sim_wait(&t->host, WINDOW);
+    channels_test_wait(&t->host, WINDOW);
     answered(&t->a, "204");
 }
 

@@ -111,7 +111,6 @@ static void counts_deliveries(conn_case *t)
 
 static void gauges(conn_case *t)
 {
-    static sim_client other; /* till the endpoint goes */
     conn_open(&t->a, t);
     channels_stats stats = stats_of(t);
     assert_int_equal(stats.connections, 1);
@@ -120,7 +119,7 @@ static void gauges(conn_case *t)
     conn_text(&t->a, JOIN);
     conn_text(&t->a, "['2','2','room:b','phx_join',{}]");
     conn_text(&t->a, "['3','3','room:b','phx_join',{}]"); /* again */
-    sim_connect(&other, &t->host, "/socket/websocket");
+    channels_test_client *other = channels_test_connect(&t->host, "/socket", "");
     stats = stats_of(t);
     assert_int_equal(stats.connections, 1);
     assert_int_equal(stats.sockets_websocket, 2);
@@ -129,7 +128,7 @@ static void gauges(conn_case *t)
     assert_int_equal(stats.topics, 2);
     assert_int_equal(stats.joins, 3);
     conn_close(&t->a);
-    sim_hang_up(&other);
+    channels_test_close(other);
     conn_turn(t, 0);
     stats = stats_of(t);
     assert_int_equal(stats.connections + stats.sockets_websocket + stats.channels + stats.topics,
@@ -369,13 +368,16 @@ static int named_connect(channels_socket *s, const channels_request *req, probe 
 
 static void shows_all(conn_case *t)
 {
-    static sim_client waits, v1; /* till the endpoint goes */
+    static const channels_request version_1 = { .method = "GET",
+                                                .path = "/socket/websocket",
+                                                .query = "id=u1" };
+    channels_test_client *v1;
     look seen = { .stop = false };
     t->probe.connect = named_connect;
     t->probe.join = join_as_asked;
-    sim_connect(&waits, &t->host, "/socket/websocket?how=later");
-    sim_connect(&v1, &t->host, "/socket/websocket?id=u1");
-    sim_say(&v1, "{'topic':'room:x','event':'phx_join','payload':{},'ref':null}");
+    channels_test_connect(&t->host, "/socket", "how=later");
+    channels_test_open(&t->host, &version_1, &v1);
+    channels_test_say(v1, "{'topic':'room:x','event':'phx_join','payload':{},'ref':null}");
     conn_open(&t->a, t);
     conn_upgrade(&t->a);
     conn_text(&t->a, JOIN);

@@ -11,11 +11,6 @@
 #include "core/core.h"
 #include "sim/memory.h"
 
-static void *take(void *user, void *p, size_t old_size, size_t new_size)
-{
-    return sim_memory_realloc(user, p, old_size, new_size);
-}
-
 static uint32_t next_random(uint32_t *state)
 {
     *state = *state * 1664525u + 1013904223u;
@@ -33,7 +28,7 @@ static void topics_by_name(void **state)
 {
     static const channels__hash_key key = { 1, 2 };
     sim_memory memory = { 0 };
-    channels__mem mem = { take, &memory };
+    channels__mem mem = { sim_memory_realloc, &memory };
     channels__topics topics;
     channels__topic *got[2000];
     char name[24];
@@ -67,7 +62,7 @@ static void topics_of_any_bytes(void **state)
 {
     static const channels__hash_key key = { 1, 2 };
     sim_memory memory = { 0 };
-    channels__mem mem = { take, &memory };
+    channels__mem mem = { sim_memory_realloc, &memory };
     channels__topics topics;
     (void)state;
     channels__topics_init(&topics, &mem, key);
@@ -89,7 +84,7 @@ static void topics_without_memory(void **state)
     (void)state;
     for (size_t fail = 1; fail < 60; fail++) {
         sim_memory memory = { .fail_at = fail };
-        channels__mem mem = { take, &memory };
+        channels__mem mem = { sim_memory_realloc, &memory };
         channels__topics topics;
         channels__topic *got[40];
         char name[24];
@@ -111,7 +106,7 @@ static void channels_of_a_topic(void **state)
 {
     static const channels__hash_key key = { 1, 2 };
     sim_memory memory = { 0 };
-    channels_endpoint ep = { .mem = { take, &memory } };
+    channels_endpoint ep = { .mem = { sim_memory_realloc, &memory } };
     channels_channel *all = calloc(200, sizeof *all);
     uint32_t random = 3, count = 0;
     (void)state;
@@ -149,7 +144,7 @@ static void channels_of_a_topic(void **state)
 static void refs(void **state)
 {
     sim_memory memory = { 0 };
-    channels__mem mem = { take, &memory };
+    channels__mem mem = { sim_memory_realloc, &memory };
     channels__refs refs = { .mem = &mem };
     channels_ref live[100] = { { 0 } }, dead[3000];
     unsigned ndead = 0;
@@ -182,7 +177,7 @@ static void refs(void **state)
 static void refs_without_memory(void **state)
 {
     sim_memory memory = { .fail_at = 2, .fail_on = true };
-    channels__mem mem = { take, &memory };
+    channels__mem mem = { sim_memory_realloc, &memory };
     channels__refs refs = { .mem = &mem };
     uint32_t n = 0;
     (void)state;
@@ -200,7 +195,7 @@ static void refs_without_memory(void **state)
 static void queue(void **state)
 {
     sim_memory memory = { 0 };
-    channels__mem mem = { take, &memory };
+    channels__mem mem = { sim_memory_realloc, &memory };
     channels__queue q;
     uintptr_t in = 0, out = 0;
     uint32_t random = 5;
@@ -224,7 +219,7 @@ static void queue(void **state)
 static void queue_without_memory(void **state)
 {
     sim_memory memory = { 0 };
-    channels__mem mem = { take, &memory };
+    channels__mem mem = { sim_memory_realloc, &memory };
     channels__queue q;
     channels__work work = { .info = &work };
     (void)state;

@@ -141,17 +141,17 @@ static void connects(void **state)
 {
     core_case *t = *state;
     observe_events(t);
-    sim_connect(&t->a, &t->host, V2 "&a=1");
+    core_connect(&t->a, &t->host, V2 "&a=1");
     told("connected 1500000 /socket websocket Phoenix.Socket.V2 vsn=2.0.0&a=1 ok;");
-    sim_connect(&t->a, &t->host, V1);
+    core_connect(&t->a, &t->host, V1);
     told("connected 1500000 /socket websocket Phoenix.Socket.V1  ok;");
-    sim_connect(&t->a, &t->host, V1 "?how=refuse");
+    core_connect(&t->a, &t->host, V1 "?how=refuse");
     told("connected 1500000 /socket websocket Phoenix.Socket.V1 how=refuse error;");
-    sim_connect(&t->a, &t->host, V1 "?how=answer");
+    core_connect(&t->a, &t->host, V1 "?how=answer");
     told("connected 1500000 /socket websocket Phoenix.Socket.V1 how=answer error;");
-    sim_connect(&t->a, &t->host, V1 "?how=fail"); /* as a crash in Phoenix */
-    sim_connect(&t->a, &t->host, "/socket/websocket?vsn=9.0.0");
-    sim_connect(&t->a, &t->host, V1 "?%FF");
+    core_connect(&t->a, &t->host, V1 "?how=fail"); /* as a crash in Phoenix */
+    core_connect(&t->a, &t->host, "/socket/websocket?vsn=9.0.0");
+    core_connect(&t->a, &t->host, V1 "?%FF");
     told("");
 }
 
@@ -160,18 +160,18 @@ static void connects_later(void **state)
     core_case *t = *state;
     static const channels_response no = { .status = 403 };
     observe_events(t);
-    sim_connect(&t->a, &t->host, V1 "?how=later");
+    core_connect(&t->a, &t->host, V1 "?how=later");
     told("");
     seen.ns += 1000000;
     channels_accept(t->host.ep, t->probe.ref);
     told("connected 2500000 /socket websocket Phoenix.Socket.V1 (later) ok;");
-    sim_connect(&t->a, &t->host, V1 "?how=later");
+    core_connect(&t->a, &t->host, V1 "?how=later");
     channels_respond(t->host.ep, t->probe.ref, &no);
     told("connected 1500000 /socket websocket Phoenix.Socket.V1 (later) error;");
-    sim_connect(&t->a, &t->host, V1 "?how=later");
+    core_connect(&t->a, &t->host, V1 "?how=later");
     channels_ref_drop(t->host.ep, t->probe.ref);
-    sim_connect(&t->a, &t->host, V1 "?how=later");
-    sim_hang_up(&t->a);
+    core_connect(&t->a, &t->host, V1 "?how=later");
+    channels_test_close(t->a);
     told("");
 }
 
@@ -179,18 +179,18 @@ static void joins(void **state)
 {
     core_case *t = *state;
     observe_events(t);
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     seen.told[0] = '\0';
-    say(&t->a, "['1','1','room:a','phx_join',{'b':2}]");
+    say(t->a, "['1','1','room:a','phx_join',{'b':2}]");
     told("joined 1500000 room:a {'b':2} ok;");
-    say(&t->a, "['2','2','room:refuse','phx_join',[]]");
+    say(t->a, "['2','2','room:refuse','phx_join',[]]");
     told("joined 1500000 room:refuse [] error;");
-    say(&t->a, "['3','3','room:fail','phx_join',{}]");
-    say(&t->a, "['4','4','nosuch','phx_join',{}]");
+    say(t->a, "['3','3','room:fail','phx_join',{}]");
+    say(t->a, "['4','4','nosuch','phx_join',{}]");
     told("");
-    say(&t->a, "['5','5','room:a','phx_join',{}]");
+    say(t->a, "['5','5','room:a','phx_join',{}]");
     told("joined 1500000 room:a {} ok;");
-    say(&t->a, "['5','6','room:a','phx_leave',{}]");
+    say(t->a, "['5','6','room:a','phx_leave',{}]");
     told("");
 }
 
@@ -198,17 +198,17 @@ static void joins_later(void **state)
 {
     core_case *t = *state;
     observe_events(t);
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     seen.told[0] = '\0';
-    say(&t->a, "['1','1','room:later','phx_join',{}]");
+    say(t->a, "['1','1','room:later','phx_join',{}]");
     told("");
     seen.ns += 1000000;
     channels_ref_reply(t->host.ep, t->probe.ref, "ok", channels_empty());
     told("joined 2500000 room:later (later) ok;");
-    say(&t->a, "['2','2','room:later','phx_join',{}]");
+    say(t->a, "['2','2','room:later','phx_join',{}]");
     channels_ref_reply(t->host.ep, t->probe.ref, "error", channels_empty());
     told("joined 1500000 room:later (later) error;");
-    say(&t->a, "['3','3','room:later','phx_join',{}]");
+    say(t->a, "['3','3','room:later','phx_join',{}]");
     channels_ref_drop(t->host.ep, t->probe.ref);
     told("");
 }
@@ -217,17 +217,17 @@ static void events(void **state)
 {
     core_case *t = *state;
     observe_events(t);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     seen.told[0] = '\0';
-    say(&t->a, "['1','2','room:a','x',{'y':1}]");
+    say(t->a, "['1','2','room:a','x',{'y':1}]");
     told("in 1500000 room:a x '2' {'y':1};");
-    say(&t->a, "['1',null,'room:a','x',5]");
+    say(t->a, "['1',null,'room:a','x',5]");
     told("in 1500000 room:a x null 5;");
-    say(&t->a, "[null,'3','phoenix','heartbeat',{}]");
-    say(&t->a, "['0','4','room:a','x',{}]"); /* of an older join */
+    say(t->a, "[null,'3','phoenix','heartbeat',{}]");
+    say(t->a, "['0','4','room:a','x',{}]"); /* of an older join */
     told("");
-    say(&t->a, "['1','5','room:a','stop',{}]");
+    say(t->a, "['1','5','room:a','stop',{}]");
     told("in 1500000 room:a stop '5' {};");
 }
 
@@ -235,10 +235,10 @@ static void failures(void **state)
 {
     core_case *t = *state;
     observe_events(t);
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
     seen.told[0] = '\0';
-    say(&t->a, "['1','2','room:a','fail',{}]");
+    say(t->a, "['1','2','room:a','fail',{}]");
     told("");
 }
 
@@ -247,13 +247,13 @@ static void drains(void **state)
     core_case *t = *state;
     const channels_drain_options two = { .batch = 2, .interval_ms = 10 };
     observe_events(t);
-    sim_connect(&t->a, &t->host, V2);
-    sim_connect(&t->b, &t->host, V2);
-    sim_connect(&t->c, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
+    core_connect(&t->b, &t->host, V2);
+    core_connect(&t->c, &t->host, V2);
     seen.told[0] = '\0';
     channels_drain(t->host.ep, &two);
-    sim_wait(&t->host, 0);
-    sim_wait(&t->host, 10);
+    channels_test_wait(&t->host, 0);
+    channels_test_wait(&t->host, 10);
     told("drain 2/3 1/2 10;drain 1/3 2/2 10;");
 }
 
@@ -261,11 +261,11 @@ static void drains(void **state)
 
 static void live(core_case *t)
 {
-    sim_connect(&t->a, &t->host, V2);
-    join(&t->a, "room:a", "1");
-    say(&t->a, "['1','2','room:a','x',{}]");
-    say(&t->a, "['1','3','room:a','phx_leave',{}]");
-    sim_hang_up(&t->a);
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    say(t->a, "['1','2','room:a','x',{}]");
+    say(t->a, "['1','3','room:a','phx_leave',{}]");
+    channels_test_close(t->a);
 }
 
 static void nobody_looks_at_the_clock(void **state)
@@ -295,18 +295,19 @@ static void lines_of_connects(void **state)
 {
     core_case *t = *state;
     observe_lines(t, CHANNELS_LOG_DEFAULT, NULL);
-    sim_connect(&t->a, &t->host, V2 "&token=SECRET&a[password][]=SECRET&b=x%0Ay&pass%77ord=SECRET");
+    core_connect(&t->a, &t->host,
+                 V2 "&token=SECRET&a[password][]=SECRET&b=x%0Ay&pass%77ord=SECRET");
     lines("info CONNECTED TO /socket in 1ms, Transport: :websocket, Serializer: "
           "Phoenix.Socket.V2.JSONSerializer, Parameters: {'a':{'password':'[FILTERED]'},"
           "'b':'x\\ny','password':'[FILTERED]','token':'[FILTERED]','vsn':'2.0.0'}\n");
-    sim_connect(&t->a, &t->host, V1 "?how=refuse");
+    core_connect(&t->a, &t->host, V1 "?how=refuse");
     lines("info REFUSED CONNECTION TO /socket in 1ms, Transport: :websocket, Serializer: "
           "Phoenix.Socket.V1.JSONSerializer, Parameters: {'how':'refuse'}\n");
-    sim_connect(&t->a, &t->host, V1 "?how=later");
+    core_connect(&t->a, &t->host, V1 "?how=later");
     channels_accept(t->host.ep, t->probe.ref);
     lines("info CONNECTED TO /socket in 1ms, Transport: :websocket, Serializer: "
           "Phoenix.Socket.V1.JSONSerializer\n");
-    sim_connect(&t->a, &t->host, "/socket/websocket?vsn=9.0.0");
+    core_connect(&t->a, &t->host, "/socket/websocket?vsn=9.0.0");
     lines("warning refused a connection to /socket: no serializer for the version it asks for\n");
 }
 
@@ -314,26 +315,26 @@ static void lines_of_channels(void **state)
 {
     core_case *t = *state;
     observe_lines(t, CHANNELS_LOG_DEBUG, NULL);
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     seen.lines[0] = '\0';
-    say(&t->a, "['1','1','room:a','phx_join',{'token':'SECRET', 'n':1}]");
+    say(t->a, "['1','1','room:a','phx_join',{'token':'SECRET', 'n':1}]");
     lines("info JOINED room:a in 1ms, Parameters: {'token':'[FILTERED]','n':1}\n");
-    say(&t->a, "['2','2','room:refuse','phx_join',{}]");
+    say(t->a, "['2','2','room:refuse','phx_join',{}]");
     lines("info REFUSED JOIN room:refuse in 1ms, Parameters: {}\n");
-    say(&t->a, "['1','3','room:a','x',{'password':'SECRET'}]");
+    say(t->a, "['1','3','room:a','x',{'password':'SECRET'}]");
     lines("debug HANDLED x INCOMING ON room:a (room:*) in 1ms, Parameters: "
           "{'password':'[FILTERED]'}\n");
-    say_bytes(&t->a, "\0\1\1\6\1"
+    say_bytes(t->a, "\0\1\1\6\1"
                      "14room:axSECRET");
     lines("debug HANDLED x INCOMING ON room:a (room:*) in 1ms, Parameters: <<6 bytes>>\n");
-    say(&t->a, "['1','4','room:a','phx_join',{}]");
+    say(t->a, "['1','4','room:a','phx_join',{}]");
     lines("debug the client joins room:a again\ninfo JOINED room:a in 1ms, Parameters: {}\n");
-    say(&t->a, "['1','5','nosuch','phx_join',{}]");
+    say(t->a, "['1','5','nosuch','phx_join',{}]");
     lines("warning no route of /socket matches the topic 'nosuch'\n");
-    say(&t->a, "['1','6','room:fail','phx_join',{}]");
+    say(t->a, "['1','6','room:fail','phx_join',{}]");
     lines("error join() of room:fail failed: it returned -5\n");
-    say(&t->a, "[null,'7','phoenix','heartbeat',{}]");
-    say(&t->a, "['1','8','room:a','phx_leave',{}]");
+    say(t->a, "[null,'7','phoenix','heartbeat',{}]");
+    say(t->a, "['1','8','room:a','phx_leave',{}]");
     lines("");
 }
 
@@ -342,9 +343,9 @@ static void short_times(void **state)
     core_case *t = *state;
     observe_lines(t, CHANNELS_LOG_DEFAULT, NULL);
     t->probe.join = NULL;
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     seen.lines[0] = '\0';
-    join(&t->a, "room:a", "1");
+    join(t->a, "room:a", "1");
     lines("info JOINED room:a in 0\xC2\xB5s, Parameters: {}\n");
 }
 
@@ -380,16 +381,16 @@ static void levels(void **state)
     core_case *t = *state;
     observe_lines(t, CHANNELS_LOG_WARNING, NULL);
     assert_int_equal(channels_mount(t->host.ep, "/more", &handler, &off, NULL), CHANNELS_OK);
-    sim_connect(&t->a, &t->host, "/more/websocket?vsn=2.0.0");
+    core_connect(&t->a, &t->host, "/more/websocket?vsn=2.0.0");
     lines("");
-    join(&t->a, "loud", "1");
+    join(t->a, "loud", "1");
     lines("warning JOINED loud in 0\xC2\xB5s, Parameters: {}\n");
-    say(&t->a, "['1','2','loud','x',{}]");
+    say(t->a, "['1','2','loud','x',{}]");
     lines("error HANDLED x INCOMING ON loud (loud) in 0\xC2\xB5s, Parameters: {}\n");
-    join(&t->a, "mute", "1");
-    say(&t->a, "['1','3','mute','x',{}]");
-    join(&t->a, "phoenix:live", "1"); /* Phoenix keeps these to itself */
-    say(&t->a, "['1','4','phoenix:live','x',{}]");
+    join(t->a, "mute", "1");
+    say(t->a, "['1','3','mute','x',{}]");
+    join(t->a, "phoenix:live", "1"); /* Phoenix keeps these to itself */
+    say(t->a, "['1','4','phoenix:live','x',{}]");
     lines("");
 }
 
@@ -405,8 +406,8 @@ static void sockets_without_channels(void **state)
     core_case *t = *state;
     observe(t, &(channels_config){ .telemetry = &telemetry, .log = on_log }, NULL);
     assert_int_equal(channels_mount(t->host.ep, "/raw", &raw, NULL, NULL), CHANNELS_OK);
-    sim_connect(&t->a, &t->host, "/raw/websocket?a=1");
-    assert_null(channels_socket_serializer(t->a.socket));
+    core_connect(&t->a, &t->host, "/raw/websocket?a=1");
+    assert_null(channels_socket_serializer(t->a->socket));
     lines("info CONNECTED TO /raw in 0\xC2\xB5s, Transport: :websocket, Parameters: {'a':'1'}\n");
     told("connected 0 /raw websocket (none) a=1 ok;");
 }
@@ -416,14 +417,14 @@ static void own_filter(void **state)
     static const char *const words[] = { "phone", NULL };
     core_case *t = *state;
     observe(t, &(channels_config){ .log = on_log, .log_filter = words }, NULL);
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     seen.lines[0] = '\0';
-    say(&t->a, "['1','1','room:a','phx_join',{'token':1,'phone':2}]");
+    say(t->a, "['1','1','room:a','phx_join',{'token':1,'phone':2}]");
     lines("info JOINED room:a in 1ms, Parameters: {'token':1,'phone':'[FILTERED]'}\n");
     observe(t, &(channels_config){ .log = on_log, .log_filter = words, .log_keep = true }, NULL);
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     seen.lines[0] = '\0';
-    say(&t->a, "['1','1','room:a','phx_join',{'token':1,'phone':2}]");
+    say(t->a, "['1','1','room:a','phx_join',{'token':1,'phone':2}]");
     lines("info JOINED room:a in 1ms, Parameters: {'token':'[FILTERED]','phone':2}\n");
 }
 
@@ -434,13 +435,13 @@ static void long_lines(void **state)
     for (int shift = 0; shift < 4; shift++) {
         char text[3000];
         observe_lines(t, CHANNELS_LOG_DEFAULT, NULL);
-        sim_connect(&t->a, &t->host, V2);
+        core_connect(&t->a, &t->host, V2);
         seen.lines[0] = '\0';
         int n = sprintf(text, "['1','1','room:a','phx_join',{'%.*s':'", shift, "xxx");
         for (int i = 0; i < 500; i++)
             n += sprintf(text + n, "\xE2\x82\xAC");
         strcpy(text + n, "'}]");
-        say(&t->a, text);
+        say(t->a, text);
         size_t len = strlen(seen.lines);
         assert_in_range(len, 1018, 1029); /* "info ", 1023 at most, the newline */
         assert_string_equal(seen.lines + len - 7, "\xE2\x82\xAC...\n");
@@ -448,20 +449,20 @@ static void long_lines(void **state)
     for (int len = 199; len < 203; len++) { /* names at 200 bytes: "room:", then these */
         char topic[300], text[400], line[400];
         observe_lines(t, CHANNELS_LOG_DEFAULT, NULL);
-        sim_connect(&t->a, &t->host, V2);
+        core_connect(&t->a, &t->host, V2);
         seen.lines[0] = '\0';
         snprintf(topic, sizeof topic, "room:%0*d\xC5\xBC", len - 7, 0);
         snprintf(text, sizeof text, "['1','1','%s','phx_join',{}]", topic);
-        say(&t->a, text);
+        say(t->a, text);
         if (len > 200)
             strcpy(topic + (len == 201 ? 199 : 200), "...");
         snprintf(line, sizeof line, "info JOINED %s in 1ms, Parameters: {}\n", topic);
         lines(line);
     }
     observe_lines(t, CHANNELS_LOG_DEFAULT, NULL);
-    sim_connect(&t->a, &t->host, V2);
+    core_connect(&t->a, &t->host, V2);
     seen.lines[0] = '\0';
-    say(&t->a, "['1','1','room:a','phx_join',{'a':'\xC2\x9B\x7F'}]");
+    say(t->a, "['1','1','room:a','phx_join',{'a':'\xC2\x9B\x7F'}]");
     lines("info JOINED room:a in 1ms, Parameters: {'a':'   '}\n");
 }
 

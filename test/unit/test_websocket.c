@@ -385,9 +385,9 @@ static void announced(conn_case *t)
 {
     limited(t, 0, 0);
     upgraded(t);
-    size_t before = t->host.memory.bytes;
+    size_t before = t->memory.bytes;
     send_hex(&t->a, "82ff0000000000989680000000000000"); /* 10 000 000 bytes, and two of them */
-    assert_true(t->host.memory.bytes - before < 1000);
+    assert_true(t->memory.bytes - before < 1000);
     upgraded(t);
     send_hex(&t->a, "82ff00000000009896810000000000"); /* one more is too many */
     closes(&t->a, 1009);
@@ -432,16 +432,16 @@ static void empty_fragments(conn_case *t)
 static void tiny_fragments(conn_case *t)
 {
     upgraded(t);
-    size_t before = t->host.memory.bytes;
+    size_t before = t->memory.bytes;
     conn_frame(&t->a, TEXT, "", 0);
     for (int i = 0; i < 20000; i++)
         conn_frame(&t->a, CONTINUATION, " ", 1);
-    assert_true(t->host.memory.bytes - before < 3 * 20000);
+    assert_true(t->memory.bytes - before < 3 * 20000);
     char *text = sim_quoted(HEARTBEAT);
     conn_frame(&t->a, FIN, text, strlen(text));
     free(text);
     hears(&t->a, HEARTBEAT_REPLY);
-    assert_true(t->host.memory.bytes - before < 5000);
+    assert_true(t->memory.bytes - before < 5000);
 }
 
 static void ping_flood(conn_case *t)
@@ -449,18 +449,18 @@ static void ping_flood(conn_case *t)
     upgraded(t);
     t->a.window = 0;
     conn_frame(&t->a, FIN | PING, "first", 5);
-    size_t before = t->host.memory.bytes;
+    size_t before = t->memory.bytes;
     for (int i = 0; i < 20000; i++) {
         char payload[16];
         int n = snprintf(payload, sizeof payload, "%d", i);
         conn_frame(&t->a, FIN | PING, payload, (size_t)n);
     }
-    assert_true(t->host.memory.bytes - before < 5000);
+    assert_true(t->memory.bytes - before < 5000);
     t->a.window = 3;
     conn_flush(&t->a);
     for (int i = 0; i < 1000; i++)
         conn_frame(&t->a, FIN | PING, "another", 7);
-    assert_true(t->host.memory.bytes - before < 5000);
+    assert_true(t->memory.bytes - before < 5000);
     t->a.window = SIZE_MAX;
     conn_flush(&t->a);
     frame_is(&t->a, FIN | PONG, "first", 5);
@@ -643,13 +643,13 @@ static void idle_clients_own_little(conn_case *t)
 {
     upgraded(t);
     alive(&t->a);
-    size_t bytes = t->host.memory.bytes, blocks = t->host.memory.blocks;
+    size_t bytes = t->memory.bytes, blocks = t->memory.blocks;
     conn_frame(&t->a, TEXT, "[", 1);
     conn_close(&t->a);
     upgraded(t);
     alive(&t->a);
     conn_send(&t->a, "\x81", 1); /* in flight */
-    assert_true(t->host.memory.blocks >= blocks);
+    assert_true(t->memory.blocks >= blocks);
     send_hex(&t->a, "8000000000");
     closes(&t->a, 1011);
     upgraded(t);
@@ -657,7 +657,7 @@ static void idle_clients_own_little(conn_case *t)
     for (int i = 0; i < 10; i++)
         conn_frame(&t->a, FIN | PING, "x", 1);
     conn_turn(t, 0);
-    assert_true(t->host.memory.bytes <= bytes + 400); /* spare contexts */
+    assert_true(t->memory.bytes <= bytes + 400); /* spare contexts */
 }
 
 int main(void)
