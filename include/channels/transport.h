@@ -17,6 +17,9 @@ typedef struct channels_buf channels_buf;
 CHANNELS_API channels_buf *channels_buf_ref(channels_buf *buf);
 CHANNELS_API void channels_buf_unref(channels_buf *buf); /* NULL is fine */
 CHANNELS_API const void *channels_buf_data(const channels_buf *buf, size_t *len);
+/* A new one of `len` bytes with one reference, for `frame` below to return: fill *bytes before
+ * anyone else sees it. NULL if memory ran out, or on the wrong thread. */
+CHANNELS_API channels_buf *channels_buf_new(channels_endpoint *ep, size_t len, void **bytes);
 
 /* How to reach a client. Called on the endpoint's thread, from inside other calls; may not call
  * back into the endpoint, but for what is said below (note what is to do, do it from the loop). */

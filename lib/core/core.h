@@ -106,7 +106,7 @@ typedef enum {
 /* A message that waits behind a pending join. */
 typedef struct channels__held {
     struct channels__held *next;
-    size_t size; /* of this block */
+    size_t size;           /* of this block */
     channels_incoming msg; /* its slices point behind this struct */
 } channels__held;
 
@@ -150,8 +150,8 @@ typedef struct channels__mount {
     channels_mount_options options; /* complete; what it points to is below. The paths of transports
                                      * are whole patterns, with the mount's in front. */
     channels__alarms idle;          /* for the WebSocket transport's connections */
-    /* For the long-poll transport's sessions: a poll is held; nobody has polled for one window and a
-     * half; 0 ms, for a poll that can be answered. */
+    /* For the long-poll transport's sessions: a poll is held; nobody has polled for one window and
+     * a half; 0 ms, for a poll that can be answered. */
     channels__alarms held, unpolled, filled;
     uint32_t nsessions;
     size_t size; /* of this block */
@@ -172,23 +172,26 @@ struct channels_socket {
     void *carrier;
     channels__mount *mount;
     const channels_serializer *serializer; /* NULL: without channels */
-    size_t queued; /* bytes given to transport->send() that have not left */
+    size_t queued;                         /* bytes given to transport->send() that have not left */
     channels_channel *channels;
     channels__subscriber *id;
     channels__list link;   /* in ep->sockets */
     channels__list doomed; /* in ep->doomed, later in ep->grave */
     size_t deferred_bytes; /* of the texts of refs and of held messages */
     uint32_t nchannels;
-    uint32_t deferred; /* live refs, timers, held messages */
-    uint32_t slot;     /* of a pending connect; 0: none */
-    uint32_t self;     /* slot of channels_socket_self(); 0: none */
+    uint32_t deferred;    /* live refs, timers, held messages */
+    uint32_t slot;        /* of a pending connect; 0: none */
+    uint32_t self;        /* slot of channels_socket_self(); 0: none */
+    uint32_t first;       /* bytes of `queued` that count against no limit: the first message's */
     uint16_t subprotocol; /* place in the mount's list, from 1; 0: none */
-    uint8_t state;
-    uint8_t reason;        /* channels_reason, once doomed */
-    uint8_t closed;        /* the carrier is gone */
-    uint8_t told_of_bytes; /* the log, that its format cannot carry what was broadcast */
+    unsigned state : 4;
+    unsigned reason : 4;        /* channels_reason, once doomed */
+    unsigned closed : 1;        /* the carrier is gone */
+    unsigned told_of_bytes : 1; /* the log, that its format cannot carry what was broadcast */
     _Alignas(max_align_t) char assigns[];
 };
+
+_Static_assert(CHANNELS_DRAINED < 16, "a socket's reason has four bits");
 
 /* --- Refs --------------------------------------------------------------------------------- */
 
@@ -275,8 +278,8 @@ typedef struct channels__hand {
     struct cJSON *tree;
     channels_channel *channel;
     enum { CHANNELS__HAND_EVENT, CHANNELS__HAND_JOIN, CHANNELS__HAND_IN } what;
-    channels__str ref;         /* JSON text */
-    channels_buf *join_reply;  /* encoded by channels_reply() in join() */
+    channels__str ref;        /* JSON text */
+    channels_buf *join_reply; /* encoded by channels_reply() in join() */
     channels_kind reply_kind;
     bool reply_ok; /* its status */
     bool later;    /* a ref was taken in join(), */
@@ -295,8 +298,8 @@ struct channels_endpoint {
     channels__mem mem;
     channels_config config; /* complete, strings are copies */
     _Atomic(uintptr_t) owner;
-    uint64_t now;  /* of the call that is under way */
-    unsigned depth; /* of public calls in each other */
+    uint64_t now;         /* of the call that is under way */
+    unsigned depth;       /* of public calls in each other */
     channels__hand *hand; /* of the callback that is running */
     channels_codec codec;
     unsigned char session_key[CHANNELS__SHA256]; /* signs the tokens of long-poll sessions */
@@ -418,10 +421,8 @@ int channels__broadcast(channels_endpoint *ep, const char *call, channels__str t
                         const char *event, channels_payload p, const channels_channel *except,
                         uint32_t function, bool everywhere);
 /* The payload can be sent; `object`: nothing but an object or bytes. Told in words if not. */
-bool channels__payload_ok(channels_endpoint *ep, const char *call, channels_payload p,
-                          bool object);
-bool channels__name_ok(channels_endpoint *ep, const char *call, const char *what,
-                       const char *name);
+bool channels__payload_ok(channels_endpoint *ep, const char *call, channels_payload p, bool object);
+bool channels__name_ok(channels_endpoint *ep, const char *call, const char *what, const char *name);
 void channels__functions_end(channels_endpoint *ep); /* of the whole endpoint */
 
 /* fanout.c */
@@ -516,8 +517,7 @@ bool channels__response_ok(channels_endpoint *ep, const char *call, const channe
 /* The request's origin may talk to this mount; told in words if not. */
 bool channels__origin_ok(channels__mount *mount, const channels_request *req);
 int channels__socket_open(channels__mount *mount, const channels_request *req,
-                          const channels_transport *transport, void *carrier,
-                          channels_socket **s);
+                          const channels_transport *transport, void *carrier, channels_socket **s);
 /* Refuses a connect that waits. */
 int channels__socket_respond(channels_socket *s, const channels_response *r);
 /* Its ref ends; with `self` also that of channels_socket_self(). */

@@ -5,6 +5,14 @@
 
 /* --- Sending ------------------------------------------------------------------------------ */
 
+channels_buf *channels_buf_new(channels_endpoint *ep, size_t len, void **bytes)
+{
+    channels_buf *buf = channels__on_thread(ep) ? channels__buf_new(&ep->mem, len) : NULL;
+    if (buf != NULL)
+        *bytes = channels__buf_bytes(buf);
+    return buf;
+}
+
 int channels__socket_frame(channels_socket *s, channels_buf **buf, channels_kind kind)
 {
     if (kind == CHANNELS_BINARY && s->transport->text_only) {
@@ -40,7 +48,9 @@ int channels__socket_send(channels_socket *s, channels_buf *wire, channels_kind 
 {
     if (s->state != CHANNELS__OPEN)
         return CHANNELS_ERR_CLOSED;
-    if (s->queued != 0 && s->queued + wire->len > s->mount->options.max_queued) {
+    if (s->queued == 0) {
+        s->first = (uint32_t)wire->len;
+    } else if (s->queued - s->first + wire->len > s->mount->options.max_queued) {
         channels__log(s->ep, CHANNELS_LOG_WARNING,
                       "client of %s closed: it reads too slowly, %zu bytes are waiting for it",
                       s->mount->path, s->queued);
@@ -74,6 +84,7 @@ int channels__socket_post(channels_socket *s, const channels_outgoing *out)
 void channels_socket_sent(channels_socket *s, size_t len)
 {
     s->queued -= len < s->queued ? len : s->queued;
+    s->first -= len < s->first ? (uint32_t)len : s->first;
 }
 
 /* --- What the library itself answers ------------------------------------------------------- */
@@ -212,7 +223,7 @@ void channels__socket_doom(channels_socket *s, channels_reason why, int code)
         channels__count_closed(s, why);
     s->ep->stats.connects_refused_draining += waiting && why == CHANNELS_DRAINED;
     s->state = CHANNELS__DOOMED;
-    s->reason = (uint8_t)why;
+    s->reason = (unsigned)why & 15;
     channels__socket_forget(s, true);
     channels__list_append(&s->ep->doomed, &s->doomed);
     if (code != 0 && waiting)

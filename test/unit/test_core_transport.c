@@ -8,6 +8,7 @@
 typedef struct carrier {
     channels_socket *socket;
     const channels_buf *last;
+    channels_buf *last_kept;
     size_t bytes;
     unsigned messages, closed;
 } carrier;
@@ -147,11 +148,9 @@ static void counts_what_has_left(void **state)
 
 static void other_names(void **state)
 {
-    static const channels_transport other = { .name = "smoke signals",
-                                              .send = take,
-                                              .close = end,
-                                              .accept = accepted,
-                                              .refuse = refused };
+    static const channels_transport other = {
+        .name = "smoke signals", .send = take, .close = end, .accept = accepted, .refuse = refused
+    };
     channels_request req = { .method = "GET", .path = "/socket/websocket", .query = "" };
     core_case *t = *state;
     channels_socket *s;
@@ -195,16 +194,55 @@ static void incomplete_tables(void **state)
     }
 }
 
+/* A wire of its own: room for a header before the bytes. */
+static channels_buf *frame_anew(channels_endpoint *ep, channels_buf *msg, channels_kind kind)
+{
+    size_t len;
+    void *bytes;
+    const void *data = channels_buf_data(msg, &len);
+    channels_buf *wire = channels_buf_new(ep, len + 4, &bytes);
+    (void)kind;
+    framed++;
+    if (wire != NULL) {
+        memcpy(bytes, "head", 4);
+        memcpy((char *)bytes + 4, data, len);
+    }
+    channels_buf_unref(msg);
+    return wire;
+}
+
+static int keep(void *self, channels_buf *wire, channels_kind kind)
+{
+    take(self, wire, kind);
+    channels_buf_unref(((carrier *)self)->last_kept);
+    ((carrier *)self)->last_kept = channels_buf_ref(wire);
+    return 0;
+}
+
+static void frames_of_the_hosts(void **state)
+{
+    static const channels_transport own = { "websocket", frame_anew, keep, end,
+                                            accepted,    refused,    false };
+    core_case *t = *state;
+    carrier c;
+    size_t len;
+    open_and_join(t, &c, &own, "vsn=2.0.0");
+    framed = 0;
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty());
+    assert_int_equal(framed, 1);
+    const char *bytes = channels_buf_data(c.last_kept, &len);
+    assert_memory_equal(bytes, "head[null,null,\"room:a\",\"e\",{}]", len);
+    channels_buf_unref(c.last_kept);
+    channels_socket_closed(c.socket);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(frames_once),
-        CORE_TEST(incomplete_tables),
-        CORE_TEST(many_kinds_of_wires),
-        CORE_TEST(frames_cannot_be_made),
-        CORE_TEST(counts_what_has_left),
-        CORE_TEST(other_names),
-        CORE_TEST(kinds_of_messages),
+        CORE_TEST(frames_once),          CORE_TEST(incomplete_tables),
+        CORE_TEST(many_kinds_of_wires),  CORE_TEST(frames_cannot_be_made),
+        CORE_TEST(counts_what_has_left), CORE_TEST(other_names),
+        CORE_TEST(kinds_of_messages),    CORE_TEST(frames_of_the_hosts),
     };
     return cmocka_run_group_tests_name("core_transport", tests, NULL, NULL);
 }

@@ -579,6 +579,8 @@ static void too_slow(conn_case *t)
     t->a.window = 0;
     for (int i = 0; i < 10; i++) /* a pong counts for nothing */
         conn_frame(&t->a, FIN | PING, "x", 1);
+    snprintf(text, sizeof text, "['1','2','room:a','echo',{'x':'%02000d'}]", 0);
+    conn_text(&t->a, text);
     snprintf(text, sizeof text, "['1','2','room:a','echo',{'x':'%0880d'}]", 0);
     conn_text(&t->a, text);
     wants(&t->a, CHANNELS_WANT_WRITE);
@@ -589,6 +591,9 @@ static void too_slow(conn_case *t)
     conn_flush(&t->a);
     for (int i = 0; i < 10; i++)
         frame_is(&t->a, FIN | PONG, "x", 1);
+    snprintf(text, sizeof text,
+             "['1','2','room:a','phx_reply',{'status':'ok','response':{'x':'%02000d'}}]", 0);
+    hears(&t->a, text);
     snprintf(text, sizeof text,
              "['1','2','room:a','phx_reply',{'status':'ok','response':{'x':'%0880d'}}]", 0);
     hears(&t->a, text);
