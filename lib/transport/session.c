@@ -89,17 +89,26 @@ static size_t compose(const channels__session *s, char *to)
     return put(to, n, "]}", 2);
 }
 
+/* NULL if memory ran out. */
+static char *composed(const channels__session *s, size_t *len)
+{
+    *len = compose(s, NULL);
+    char *json = channels__alloc(&s->mount->ep->mem, *len);
+    if (json != NULL)
+        compose(s, json);
+    return json;
+}
+
 /* Without the memory for it there is nothing yet: the next poll may find some. */
 static void answer_messages(channels__session *s)
 {
     const channels__mem *mem = &s->mount->ep->mem;
-    size_t len = compose(s, NULL);
-    char *json = channels__alloc(mem, len);
+    size_t len;
+    char *json = composed(s, &len);
     if (json == NULL) {
         answer_empty(s, 204);
         return;
     }
-    compose(s, json);
     channels__asker asker = s->asker;
     memset(&s->asker, 0, sizeof s->asker);
     s->flight = asker.slot;
@@ -144,15 +153,23 @@ static void end_socket(channels_socket *socket, channels_reason why)
     channels__socket_closed(socket);
 }
 
-/* Who waits is answered with nothing, and told with the next request that there is no session. */
+/* Who waits is answered with what was sent before, as a WebSocket is written to before its Close
+ * frame, and told with the next request that there is no session. */
 static void end(channels__session *s, channels_reason why)
 {
-    char json[EMPTY_ANSWER];
-    size_t len = write_empty(s, 204, json);
+    const channels__mem *mem = &s->mount->ep->mem;
+    char empty[EMPTY_ANSWER], *messages = NULL;
+    size_t len, empty_len = write_empty(s, 204, empty);
+    if (s->asker.slot != 0 && s->flight == 0 && s->out.count != 0)
+        messages = composed(s, &len);
     channels__asker asker = take_asker(s);
     end_socket(dispose(s), why);
-    if (asker.slot != 0)
-        channels__longpoll_answer(&asker, json, len);
+    if (messages != NULL)
+        channels__longpoll_answer(&asker, messages, len);
+    else if (asker.slot != 0)
+        channels__longpoll_answer(&asker, empty, empty_len);
+    if (messages != NULL)
+        channels__free(mem, messages, len);
 }
 
 static void not_polled(channels__alarm *alarm)

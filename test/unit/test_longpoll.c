@@ -290,6 +290,27 @@ static void closed_by_its_host(void **state)
     no_session(t);
 }
 
+static int send_away(channels_channel *ch, const channels_msg *msg, probe *p)
+{
+    (void)p;
+    assert_int_equal(channels_push(ch, "why", msg->payload), CHANNELS_OK);
+    return channels_socket_close(channels_channel_socket(ch), 4000);
+}
+
+/* The last words to a client whose poll is held reach it, as they do by WebSocket. */
+static void told_why(void **state)
+{
+    longpoll_case *t = *state;
+    join(t);
+    poll_once(t, &t->a);
+    t->probe.handle_in = send_away;
+    post(t, &t->b, "[null,'2','room:a','go',{'r':1}]");
+    answered(&t->a, "200 ['1',null,'room:a','why',{'r':1}]");
+    assert_string_equal(t->a.token, t->token);
+    sim_answer_done(&t->a, true);
+    no_session(t);
+}
+
 static int named(channels_socket *s, const channels_request *req, probe *p)
 {
     (void)req, (void)p;
@@ -881,6 +902,7 @@ int main(void)
         LONGPOLL_TEST(nobody_polls),
         LONGPOLL_TEST(a_poll_keeps_it),
         LONGPOLL_TEST(closed_by_its_host),
+        LONGPOLL_TEST(told_why),
         LONGPOLL_TEST(disconnected_by_id),
         LONGPOLL_TEST(the_endpoint_is_freed),
         LONGPOLL_TEST(too_much_waits),
