@@ -514,6 +514,7 @@ static int mount_all(channels_endpoint *ep)
     channels_mount_options small = { .check_origin = CHANNELS_ORIGIN_LIST,
                                      .origins = origins,
                                      .max_channels = 3,
+                                     .max_queued = 64 << 20, /* Phoenix knows no such limit */
                                      .websocket = { .idle_ms = 1000, .max_message = 65536 },
                                      .longpoll = { .on = true, .window_ms = 1000 } };
     channels_mount_options expire = {
