@@ -274,8 +274,8 @@ typedef struct channels_websocket_options {
 typedef struct channels_longpoll_options {
     bool on;
     const char *path;         /* below the mount, may hold :name; default "/longpoll" */
-    uint32_t window_ms;       /* a poll is held so long; 10000. A session that is not polled for half
-                               * as long again ends. */
+    uint32_t window_ms;       /* a poll is held so long; 10000. A session that is not polled for
+                               * twice that ends. */
     uint32_t token_max_age_s; /* of a session; 1209600, two weeks */
     uint32_t max_sessions;    /* of the mount, then 503; 100000 */
     uint32_t max_batch;       /* messages of one POST, the rest is dropped; 100 */

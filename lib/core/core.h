@@ -150,8 +150,9 @@ typedef struct channels__mount {
     channels_mount_options options; /* complete; what it points to is below. The paths of transports
                                      * are whole patterns, with the mount's in front. */
     channels__alarms idle;          /* for the WebSocket transport's connections */
-    /* For the long-poll transport's sessions: a poll is held; nobody has polled for one window and
-     * a half; 0 ms, for a poll that can be answered. */
+    /* For the long-poll transport's sessions: a poll is held; none has been for two windows (Phoenix
+     * looks every window and a half, and ends those that were polled longer ago than that); 0 ms,
+     * for a poll that can be answered. */
     channels__alarms held, unpolled, filled;
     uint32_t nsessions;
     size_t size; /* of this block */

@@ -278,8 +278,7 @@ static void add_alarms(channels__mount *m)
         return;
     channels__add_alarms(m->ep, &m->held, window, NULL);
     channels__add_alarms(m->ep, &m->unpolled,
-                         window <= UINT32_MAX - window / 2 ? window + window / 2 : UINT32_MAX,
-                         NULL);
+                         window <= UINT32_MAX / 2 ? window * 2 : UINT32_MAX, NULL);
     channels__add_alarms(m->ep, &m->filled, 0, NULL);
 }
 

@@ -239,7 +239,7 @@ static void nobody_polls(void **state)
     longpoll_case *t = *state;
     open_session(t);
     traced(t, "connect;");
-    channels_test_wait(&t->host, WINDOW / 2);
+    channels_test_wait(&t->host, WINDOW);
     post(t, &t->a, JOIN_A); /* no poll */
     t->probe.trace[0] = '\0';
     channels_test_wait(&t->host, WINDOW - 1);
@@ -254,12 +254,12 @@ static void a_poll_keeps_it(void **state)
     longpoll_case *t = *state;
     join(t);
     for (int i = 0; i < 5; i++) {
-        channels_test_wait(&t->host, WINDOW + WINDOW / 2 - 1);
+        channels_test_wait(&t->host, 2 * WINDOW - 1);
         poll_once(t, &t->a);
         channels_test_wait(&t->host, WINDOW);
         answered(&t->a, "204");
     }
-    channels_test_wait(&t->host, WINDOW + WINDOW / 2 - 1);
+    channels_test_wait(&t->host, 2 * WINDOW - 1);
     traced(t, "");
     channels_test_wait(&t->host, 1);
     traced(t, "terminate room:a idle;disconnect idle;");
@@ -516,7 +516,7 @@ static void too_many_sessions(void **state)
         logged(t, "it has 3 already");
     }
     poll_once(t, &t->a);
-    channels_test_wait(&t->host, WINDOW + WINDOW / 2); /* the other two end */
+    channels_test_wait(&t->host, 2 * WINDOW); /* the other two end */
     answered(&t->a, "204");
     open_session(t);
     open_session(t);
