@@ -11,6 +11,8 @@
 /* Bytes of answers in the queue beyond which the next request has to wait. */
 #define MAX_UNSENT 262144u
 
+#define BAD_REQUEST "{\"errors\":{\"detail\":\"Bad Request\"}}"
+
 static const channels_header plain = { "content-type", "text/plain; charset=utf-8" };
 
 static channels_response text_response(int status, const channels_header *type, const char *body)
@@ -375,6 +377,13 @@ int channels__conn_handle(channels_conn *c, const channels_request *req)
     return handle(c, req);
 }
 
+/* RFC 9112, 3.2. Of a WebSocket's handshake its own checks say so, after connect(). */
+static bool lacks_host(const channels_conn *c, const channels_request *req)
+{
+    return c->in.http->is_1_1 && channels_request_header(req, "host") == NULL &&
+           channels__mount_find(c->ep, req->path, "websocket") == NULL;
+}
+
 static int handle_parsed(channels_conn *c)
 {
     channels__conn_http *http = c->in.http;
@@ -384,7 +393,7 @@ static int handle_parsed(channels_conn *c)
     http->begun = false;
     http->is_1_1 = channels__http_is_1_1(http->parser);
     http->keep_alive = channels__http_keep_alive(http->parser);
-    int err = handle(c, &req);
+    int err = lacks_host(c, &req) ? fail(c, 400, BAD_REQUEST) : handle(c, &req);
     if (!c->upgraded)
         channels__http_reset(http->parser);
     return err;
@@ -415,7 +424,7 @@ int channels__conn_read(channels_conn *c, const char *data, size_t len, size_t *
     case CHANNELS__HTTP_MORE: return CHANNELS_OK;
     case CHANNELS__HTTP_CONTINUE: return say_continue(c);
     case CHANNELS__HTTP_REQUEST: return handle_parsed(c);
-    case CHANNELS__HTTP_MALFORMED: return fail(c, 400, "{\"errors\":{\"detail\":\"Bad Request\"}}");
+    case CHANNELS__HTTP_MALFORMED: return fail(c, 400, BAD_REQUEST);
     case CHANNELS__HTTP_HEAD_TOO_LARGE:
         return fail(c, 431, "{\"errors\":{\"detail\":\"Request Header Fields Too Large\"}}");
     case CHANNELS__HTTP_BODY_TOO_LARGE: return body_too_large(c);

@@ -218,7 +218,7 @@ far_end join(net *n)
 static void requests(net *n)
 {
     far_end p = dial(n);
-    put_text(&p, "GET / HTTP/1.1\r\n\r\n");
+    put_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     gets_text(&p, "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset=utf-8\r\n"
                   "content-length: 9\r\n\r\nnot found");
     put_text(&p, "GET / HTTP/1.0\r\n\r\n");
@@ -468,7 +468,7 @@ static void out_of_descriptors(net *n)
         turn(n, 1);
     assert_int_equal(clients(n), 0);
     setrlimit(RLIMIT_NOFILE, &before);
-    put_text(&p, "GET / HTTP/1.1\r\n\r\n");
+    put_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     gets_text(&p, "HTTP/1.1 404 Not Found\r\n");
     hang_up(&p);
 }

@@ -58,11 +58,11 @@ static void nobodys_requests(conn_case *t)
     took(&t->a, "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset=utf-8\r\n"
                 "content-length: 9\r\n\r\n");
     silent(&t->a);
-    conn_say(&t->a, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_non_null(strstr(answered(&t->a, 404, NOT_FOUND), "\r\nconnection: close"));
     wants(&t->a, READ | SHUTDOWN);
     assert_true(t->a.shut);
-    conn_say(&t->a, "GET / HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     silent(&t->a);
     conn_open(&t->a, t);
     conn_say(&t->a, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -74,12 +74,12 @@ static void hosts_requests(conn_case *t)
 {
     t->request = echo;
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET /a/b?c=d HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /a/b?c=d HTTP/1.1\r\nHost: a\r\n\r\n");
     answered(&t->a, 200, "GET /a/b?c=d ");
-    conn_say(&t->a, "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nxyz");
+    conn_say(&t->a, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nxyz");
     answered(&t->a, 200, "POST /? xyz");
-    conn_say(&t->a,
-             "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nxy\r\n1\r\nz\r\n0\r\n\r\n");
+    conn_say(&t->a, "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\n2\r\nxy\r\n1\r\nz\r\n0\r\n\r\n");
     answered(&t->a, 200, "PUT /? xyz");
     silent(&t->a);
 }
@@ -102,11 +102,12 @@ static void undecodable_requests(conn_case *t)
 {
     static char head[20000], body[128];
     t->request = echo;
+    undecodable(t, "GET / HTTP/1.1\r\n\r\n", 400, "{\"errors\":{\"detail\":\"Bad Request\"}}");
     undecodable(t, "GARBAGE\r\n\r\n", 400, "{\"errors\":{\"detail\":\"Bad Request\"}}");
     memset(head, 'x', sizeof head - 1);
     memcpy(head, "GET / HTTP/1.1\r\nA: ", 19);
     undecodable(t, head, 431, "{\"errors\":{\"detail\":\"Request Header Fields Too Large\"}}");
-    snprintf(body, sizeof body, "POST / HTTP/1.1\r\nContent-Length: 65537\r\n\r\nx");
+    snprintf(body, sizeof body, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\nx");
     undecodable(t, body, 413, "{\"errors\":{\"detail\":\"Content Too Large\"}}");
 }
 
@@ -114,9 +115,11 @@ static void in_order(conn_case *t)
 {
     t->request = echo;
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 2\r\n\r\nok"
-                    "GET /socket/websocket HTTP/1.1\r\nHost: x\r\n\r\nHEAD /3 HTTP/1.1\r\n\r\n"
-                    "GET /4 HTTP/1.1\r\n\r\n" HANDSHAKE);
+    conn_say(&t->a,
+             "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: "
+             "2\r\n\r\nok"
+             "GET /socket/websocket HTTP/1.1\r\nHost: x\r\n\r\nHEAD /3 HTTP/1.1\r\nHost: a\r\n\r\n"
+             "GET /4 HTTP/1.1\r\nHost: a\r\n\r\n" HANDSHAKE);
     answered(&t->a, 200, "GET /1? ");
     answered(&t->a, 200, "POST /2? ok");
     answered(&t->a, 400, "'connection' header must contain 'upgrade', got []");
@@ -131,7 +134,7 @@ static void answers_later(conn_case *t)
 {
     t->request = later;
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
     silent(&t->a);
     wants(&t->a, READ); /* so that its going away is seen */
     conn_turn(t, 60000);
@@ -148,7 +151,8 @@ static void later_ones_wait(conn_case *t)
 {
     t->request = later;
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\n\r\nGE");
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 "
+                    "HTTP/1.1\r\nHost: a\r\n\r\nGE");
     wants(&t->a, 0);
     for (int i = 0; i < 3; i++) {
         respond(t, 200, "x");
@@ -158,7 +162,7 @@ static void later_ones_wait(conn_case *t)
         conn_turn(t, 0);
     }
     wants(&t->a, READ);
-    conn_say(&t->a, "T /4 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "T /4 HTTP/1.1\r\nHost: a\r\n\r\n");
     respond(t, 200, "four");
     conn_turn(t, 0);
     answered(&t->a, 200, "four");
@@ -169,7 +173,7 @@ static void too_much_waits(conn_case *t)
     static char bytes[40000];
     t->request = later;
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
     memset(bytes, '\n', sizeof bytes);
     conn_send(&t->a, bytes, sizeof bytes);
     assert_int_equal(t->a.err, CHANNELS_ERR_PROTOCOL);
@@ -195,10 +199,10 @@ static void read_in_order(conn_case *t)
 {
     t->request = later;
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\nGET /2 HT");
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HT");
     respond(t, 200, "1");
     t->request = echo;
-    conn_say(&t->a, "TP/1.1\r\n\r\n");
+    conn_say(&t->a, "TP/1.1\r\nHost: a\r\n\r\n");
     answered(&t->a, 200, "1");
     answered(&t->a, 200, "GET /2? ");
     conn_turn(t, 0);
@@ -214,7 +218,7 @@ static void answers_wait_to_leave(conn_case *t)
     t->a.window = 1000;
     size_t before = t->memory.bytes;
     for (int i = 0; i < 20; i++)
-        conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\n");
+        conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_true(t->memory.bytes - before < 310000);
     wants(&t->a, WRITE);
     t->a.window = SIZE_MAX;
@@ -238,7 +242,7 @@ static void too_much_behind_much(conn_case *t)
     conn_open(&t->a, t);
     t->a.window = 0;
     for (int i = 0; i < 3; i++)
-        conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\n");
+        conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
     memset(bytes, '\n', sizeof bytes);
     conn_send(&t->a, bytes, sizeof bytes);
     wants(&t->a, READ | WRITE);
@@ -297,18 +301,18 @@ static void odd_hosts(conn_case *t)
 {
     t->request = not_mine;
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
     answered(&t->a, 404, NOT_FOUND);
     assert_int_equal(respond(t, 200, "too late"), CHANNELS_ERR_CLOSED);
-    conn_say(&t->a, "GET /both HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /both HTTP/1.1\r\nHost: a\r\n\r\n");
     answered(&t->a, 201, "mine after all");
-    conn_say(&t->a, "GET /2 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     answered(&t->a, 500, "{\"errors\":{\"detail\":\"Internal Server Error\"}}");
     t->request = bad_response;
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_non_null(strstr(answered(&t->a, 200, "x"), "\r\na: b\r\n"));
     t->request = drops;
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
     answered(&t->a, 500, "{\"errors\":{\"detail\":\"Internal Server Error\"}}");
     silent(&t->a);
 }
@@ -317,7 +321,7 @@ static void gone_before_the_answer(conn_case *t)
 {
     t->request = later;
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     conn_close(&t->a);
     assert_int_equal(respond(t, 200, "x"), CHANNELS_ERR_CLOSED);
 }
@@ -326,7 +330,8 @@ static void says_go_on(conn_case *t)
 {
     t->request = echo;
     conn_open(&t->a, t);
-    conn_say(&t->a, "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    conn_say(&t->a,
+             "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     took(&t->a, "HTTP/1.1 100 Continue\r\n\r\n");
     conn_say(&t->a, "ok");
     answered(&t->a, 200, "POST /? ok");
@@ -510,7 +515,7 @@ static void is_refused_later(conn_case *t)
     channels_response r = text(429, "too many");
     t->probe.connect = wait;
     conn_open(&t->a, t);
-    conn_say(&t->a, HANDSHAKE "GET / HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, HANDSHAKE "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     wants(&t->a, 0);
     assert_int_equal(channels_respond(t->host.ep, t->probe.ref, &r), CHANNELS_OK);
     traced(t, "connect;disconnect refused;");
@@ -641,14 +646,14 @@ static void taken_over_from_the_host(conn_case *t)
     req.path = "/other";
     req.body = "body";
     req.body_len = 4;
-    new_from(t, &req, "GET /next HTTP/1.1\r\n\r\n", 22);
+    new_from(t, &req, "GET /next HTTP/1.1\r\nHost: a\r\n\r\n", 31);
     answered(&t->a, 200, "GET /other?vsn=2.0.0 body");
     answered(&t->a, 200, "GET /next? ");
     const channels_header last = { "Connection", "close" };
     req.headers = &last;
     req.nheaders = 1;
     req.method = "HEAD";
-    new_from(t, &req, "GET /next HTTP/1.1\r\n\r\n", 22);
+    new_from(t, &req, "GET /next HTTP/1.1\r\nHost: a\r\n\r\n", 31);
     took(&t->a, "HTTP/1.1 200 OK\r\ncontent-length: 26\r\nconnection: close\r\n\r\n");
     silent(&t->a);
     assert_true(t->a.shut);
@@ -684,7 +689,7 @@ static void time_between_requests(conn_case *t)
     conn_open(&t->a, t);
     for (int i = 0; i < 5; i++) {
         conn_turn(t, 9999);
-        conn_say(&t->a, "GET / HTTP/1.1\r\n\r\n");
+        conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         answered(&t->a, 404, NOT_FOUND);
     }
     conn_turn(t, 9999);
@@ -699,7 +704,7 @@ static void time_for_answers(conn_case *t)
     t->request = much;
     conn_open(&t->a, t);
     t->a.window = 1;
-    conn_say(&t->a, "GET / HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     for (int i = 0; i < 10; i++) {
         conn_turn(t, 9000);
         t->a.window = 1;
@@ -716,7 +721,7 @@ static void no_time_for_slow_heads(conn_case *t)
     t->request = much;
     conn_open(&t->a, t);
     t->a.window = 1;
-    conn_say(&t->a, "GET / HTTP/1.1\r\n\r\nGET /");
+    conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /");
     for (int i = 0; i < 9; i++) {
         conn_turn(t, 1000);
         t->a.window = 1;
@@ -733,14 +738,14 @@ static void lingers(conn_case *t)
     static char bytes[65536];
     t->request = much;
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     wants(&t->a, READ | SHUTDOWN);
     conn_turn(t, 1999);
     wants(&t->a, READ | SHUTDOWN);
     conn_turn(t, 1);
     assert_null(t->a.conn);
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     t->a.step = 0;
     for (int i = 0; i < 1024; i++)
         conn_send(&t->a, bytes, sizeof bytes);
@@ -749,7 +754,7 @@ static void lingers(conn_case *t)
     assert_null(t->a.conn);
     conn_open(&t->a, t);
     t->a.window = 1;
-    conn_say(&t->a, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     for (int i = 0; i < 10; i++) {
         conn_turn(t, 1900);
         t->a.window = 1;
@@ -781,7 +786,7 @@ static void ends_of_requests(conn_case *t)
     t->request = take;
     conn_open(&t->a, t);
     t->a.window = 0;
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_int_equal(respond(t, 200, "one"), CHANNELS_OK);
     conn_turn(t, 0);
     traced(t, ""); /* it has not left */
@@ -801,14 +806,14 @@ static void ends_of_requests(conn_case *t)
     assert_int_equal(respond(t, 200, "two"), CHANNELS_ERR_CLOSED);
     conn_open(&t->a, t);
     t->a.window = 1;
-    conn_say(&t->a, "GET /3 HTTP/1.1\r\nConnection: close\r\n\r\n");
+    conn_say(&t->a, "GET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_int_equal(respond(t, 200, "three"), CHANNELS_OK);
     conn_turn(t, 2000); /* and nothing of it is read */
     conn_turn(t, 0);
     assert_null(t->a.conn);
     traced(t, "gone;");
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET /4 HTTP/1.1\r\nConnection: close\r\n\r\n");
+    conn_say(&t->a, "GET /4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     channels_ref_drop(t->host.ep, t->asked);
     conn_turn(t, 0);
     conn_turn(t, 0);
@@ -816,7 +821,7 @@ static void ends_of_requests(conn_case *t)
     traced(t, "sent;");
     t->request = NULL; /* refused: it was not taken */
     conn_open(&t->b, t);
-    conn_say(&t->b, "GET /5 HTTP/1.1\r\n\r\n");
+    conn_say(&t->b, "GET /5 HTTP/1.1\r\nHost: a\r\n\r\n");
     conn_turn(t, 0);
     answered(&t->b, 404, "not found");
     traced(t, "");
@@ -825,12 +830,13 @@ static void ends_of_requests(conn_case *t)
 static void times_are_configured(conn_case *t)
 {
     channels_config config = {
-        .http_timeout_ms = 50, .linger_ms = 20, .max_http_head = 64, .max_http_body = 4
+        .http_timeout_ms = 50, .linger_ms = 20, .max_http_head = 80, .max_http_body = 4
     };
     conn_case_restart(t, &config, NULL);
     conn_open(&t->a, t);
     conn_turn(t, 49);
-    conn_say(&t->a, "POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 4\r\n\r\n1234");
+    conn_say(&t->a,
+             "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\n1234");
     answered(&t->a, 404, NOT_FOUND);
     conn_turn(t, 19);
     wants(&t->a, READ | SHUTDOWN);
@@ -839,10 +845,12 @@ static void times_are_configured(conn_case *t)
     conn_open(&t->a, t);
     conn_turn(t, 50);
     assert_null(t->a.conn);
-    undecodable(t, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n1", 413,
+    undecodable(t, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n1", 413,
                 "{\"errors\":{\"detail\":\"Content Too Large\"}}");
-    undecodable(t, "GET / HTTP/1.1\r\nA: 123456789012345678901234567890123456789012\r\n\r\n", 431,
-                "{\"errors\":{\"detail\":\"Request Header Fields Too Large\"}}");
+    undecodable(t,
+                "GET / HTTP/1.1\r\nHost: a\r\nA: "
+                "1234567890123456789012345678901234567890123456789012\r\n\r\n",
+                431, "{\"errors\":{\"detail\":\"Request Header Fields Too Large\"}}");
 }
 
 /* --- What the loop is told ---------------------------------------------------------------- */
@@ -887,12 +895,12 @@ static void not_told_of_the_dead(conn_case *t)
 {
     t->request = later;
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET / HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     respond(t, 200, "x");
     conn_close(&t->a); /* while it is ready */
     assert_null(ready(t));
     conn_open(&t->a, t);
-    conn_say(&t->a, "GET / HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     respond(t, 200, "x");
     conn_open(&t->b, t);
     channels_test_wait(&t->host, 10000);
@@ -953,7 +961,7 @@ static void freed_in_callbacks(conn_case *t)
     the_case = t;
     t->request = free_in_request;
     conn_open(&t->a, t);
-    feed_whole(t, "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+    feed_whole(t, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_null(t->a.conn);
     t->probe.connect = free_in_connect;
     for (t->probe.err = -1; t->probe.err <= CHANNELS_REFUSE; t->probe.err++) {
@@ -1002,7 +1010,7 @@ static void calls_from_callbacks(conn_case *t)
     hears(&t->a, "['1','1','room:a','phx_reply',{'status':'ok','response':{}}]");
     conn_text(&t->a, "['1','2','room:a','x',{}]");
     hears(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
-    conn_say(&t->b, "GET / HTTP/1.1\r\n\r\n");
+    conn_say(&t->b, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     answered(&t->b, 404, NOT_FOUND);
 }
 
@@ -1034,7 +1042,7 @@ static void calls_from_other_threads(conn_case *t)
     assert_int_equal(s.made, CHANNELS_ERR_MISUSE);
     assert_int_equal(s.taken_over, CHANNELS_ERR_MISUSE);
     assert_int_equal(s.fed, CHANNELS_ERR_MISUSE);
-    conn_say(&t->a, "GET / HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     answered(&t->a, 404, NOT_FOUND);
 }
 
@@ -1048,7 +1056,8 @@ static void without_any_config(conn_case *t)
     assert_int_equal(channels_endpoint_new(&ep, NULL), CHANNELS_OK);
     assert_int_equal(channels_conn_new(ep, NULL, &ep, &conn), CHANNELS_OK);
     assert_ptr_equal(channels_conn_user(conn), &ep);
-    assert_int_equal(channels_conn_feed(conn, "GET / HTTP/1.1\r\n\r\n", 18), CHANNELS_OK);
+    assert_int_equal(channels_conn_feed(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27),
+                     CHANNELS_OK);
     assert_ptr_equal(channels_endpoint_next_ready(ep), conn);
     assert_int_equal(channels_conn_output(conn, iov, 2), 1);
     assert_memory_equal(iov[0].iov_base, wanted, sizeof wanted - 1);
@@ -1066,10 +1075,10 @@ static void endpoint_goes_first(conn_case *t)
     conn_say(at++, "GET / HT");
     conn_say(at++, "GARBAGE\r\n\r\n");
     t->request = later;
-    conn_say(at++, "GET / HTTP/1.1\r\n\r\nGET /");
+    conn_say(at++, "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /");
     t->request = much;
     at->window = 1;
-    conn_say(at++, "GET / HTTP/1.1\r\n\r\nGET /");
+    conn_say(at++, "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /");
     t->probe.connect = wait;
     conn_say(at++, HANDSHAKE "xxx");
     conn_say(at, HANDSHAKE "xxx");

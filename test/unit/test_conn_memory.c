@@ -31,24 +31,25 @@ static void requests(conn_case *t)
     conn_open(&t->a, t);
     conn_say(&t->a,
              "POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nokGET /2 HTTP/1.1\r\n\r\n");
-    conn_say(&t->a, "POST /1 HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
-    conn_say(&t->a, "ok");
     conn_say(&t->a,
-             "HEAD /socket/websocket HTTP/1.1\r\n\r\nGET /socket/websocket HTTP/1.1\r\n\r\n");
+             "POST /1 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    conn_say(&t->a, "ok");
+    conn_say(&t->a, "HEAD /socket/websocket HTTP/1.1\r\nHost: a\r\n\r\nGET /socket/websocket "
+                    "HTTP/1.1\r\nHost: a\r\n\r\n");
     t->a.window = 0; /* a longer queue */
     for (int i = 0; i < 6; i++)
-        conn_say(&t->a, "GET /2 HTTP/1.1\r\n\r\n");
+        conn_say(&t->a, "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     t->a.window = SIZE_MAX;
     conn_flush(&t->a);
     t->request = later;
-    conn_say(&t->a, "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     for (int i = 0; i < 2; i++) {
         channels_respond(t->host.ep, t->asked, &r);
         conn_turn(t, 0);
         conn_turn(t, 0);
     }
     t->request = NULL;
-    conn_say(&t->a, "GET /2 HTTP/1.1\r\n\r\n");
+    conn_say(&t->a, "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     conn_say(&t->a, "GARBAGE");
     conn_turn(t, 2000);
     if (t->a.conn != NULL)
@@ -175,8 +176,8 @@ static void in_taken_over_streams(void **state)
     each_fails(taken_over);
 }
 
-/* channels(7) promises this much: all that the library keeps of a client that is joined to one topic
- * and says nothing, besides the assigns. What malloc() adds is not in it. */
+/* channels(7) promises this much: all that the library keeps of a client that is joined to one
+ * topic and says nothing, besides the assigns. What malloc() adds is not in it. */
 static void an_idle_client_is_small(void **state)
 {
     enum { CLIENTS = 1000, PROMISED = 400 };

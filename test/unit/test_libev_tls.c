@@ -292,7 +292,7 @@ static void reload(net *n)
     has_certificate(&q, "b");
     echoes(&p);
     echoes(&q);
-    put_text(&between, "GET / HTTP/1.1\r\n\r\n");
+    put_text(&between, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     gets_text(&between, "HTTP/1.1 404 ");
     has_certificate(&between, "a");
     hang_up(&p);
@@ -342,7 +342,7 @@ static void protocols(net *n)
     unsigned len;
     far_end p = dial(n);
     assert_int_equal(SSL_set_alpn_protos(client_of(&p)->ssl, both, sizeof both - 1), 0);
-    put_text(&p, "GET / HTTP/1.1\r\n\r\n");
+    put_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     gets_text(&p, "HTTP/1.1 404 ");
     SSL_get0_alpn_selected(client_of(&p)->ssl, &chosen, &len);
     assert_int_equal(len, 8);
@@ -364,7 +364,7 @@ static void versions(net *n)
     is_refused(n, &p);
     p = dial(n);
     SSL_set_max_proto_version(client_of(&p)->ssl, TLS1_2_VERSION);
-    put_text(&p, "GET / HTTP/1.1\r\n\r\n");
+    put_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     gets_text(&p, "HTTP/1.1 404 ");
     assert_int_equal(SSL_version(client_of(&p)->ssl), TLS1_2_VERSION);
     assert_true(SSL_renegotiate(client_of(&p)->ssl)); /* is refused, by an alert */
