@@ -131,13 +131,17 @@ int channels__codec_encode_foreign(channels_codec *codec, const channels_seriali
                                    channels_kind *kind)
 {
     const channels__codec_block *before = codec->blocks;
+    channels_buf *made = NULL;
     *buf = NULL;
-    int err = s->encode(codec, msg, buf, kind);
+    int err = s->encode(codec, msg, &made, kind);
     channels__codec_release(codec, before);
-    if (err != CHANNELS_OK)
+    if (err != CHANNELS_OK) /* what it left in `made` is not ours */
         return err == CHANNELS_ERR_NOMEM ? err : CHANNELS_ERR_INVALID;
-    if (*buf != NULL && is_untouched(*buf) && (*kind == CHANNELS_TEXT || *kind == CHANNELS_BINARY))
-        return CHANNELS_OK;
-    channels_buf_unref(*buf);
-    return CHANNELS_ERR_INVALID;
+    bool known = *kind == CHANNELS_TEXT || *kind == CHANNELS_BINARY;
+    if (made == NULL || !is_untouched(made) || !known) {
+        channels_buf_unref(made);
+        return CHANNELS_ERR_INVALID;
+    }
+    *buf = made;
+    return CHANNELS_OK;
 }

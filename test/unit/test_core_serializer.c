@@ -414,6 +414,35 @@ static void what_was_written_is_checked(void **state)
     channels_buf_unref(kept);
 }
 
+static int gives_up(channels_buf **buf, channels_kind *kind)
+{
+    (void)kind;
+    channels_buf_unref(*buf);
+    return CHANNELS_ERR_INVALID;
+}
+
+/* What *buf says after an error, or beside a wrong kind, is not looked at. */
+static void nothing_is_sent_after_an_error(void **state)
+{
+    static int (*const spoils[])(channels_buf * *buf, channels_kind * kind) = { gives_up,
+                                                                                unknown_kind };
+    core_case *t = *state;
+    begin(t);
+    for (size_t i = 0; i < sizeof spoils / sizeof *spoils; i++) {
+        spoil = spoils[i];
+        say(t->a, "1 1 room:a phx_join {}");
+        hear(t->a, "REPLY 1 1 room:a error {'reason':'join crashed'}");
+        join_lines(t->a);
+        spoil = spoils[i];
+        assert_int_equal(channels_pubsub_broadcast(t->host.ep, "room:a", "e", channels_empty()),
+                         CHANNELS_OK);
+        quiet(t->a);
+        say(t->a, "1 2 room:a phx_leave {}");
+        while (channels_test_hear(t->a) != NULL)
+            ;
+    }
+}
+
 /* --- Misuse and memory -------------------------------------------------------------------- */
 
 static void refused_lists(void **state)
@@ -480,6 +509,7 @@ int main(void)
         CORE_TEST(what_may_be_absent),
         CORE_TEST(built_on_another),
         CORE_TEST(what_was_written_is_checked),
+        CORE_TEST(nothing_is_sent_after_an_error),
         CORE_TEST(refused_lists),
         CORE_TEST(empty_list),
         CORE_TEST(without_memory),
