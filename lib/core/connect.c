@@ -198,36 +198,43 @@ static int connect_result(channels_socket *s, int r)
     return CHANNELS_REFUSE;
 }
 
+/* disconnect() is owed to a connect() that took its client for let in; `answered`: by
+ * channels_refuse(). */
+static void not_admitted(channels_socket *s, int said, bool answered)
+{
+    channels_stats *stats = &s->ep->stats;
+    const channels_socket_handler *h = s->mount->handler;
+    ++*(said == CHANNELS_REFUSE ? &stats->connects_refused_host : &stats->connects_refused_failed);
+    if ((said == CHANNELS_OK || said == CHANNELS_LATER) && h->disconnect != NULL)
+        h->disconnect(s, answered ? CHANNELS_REFUSED : CHANNELS_FAILED, s->mount->user);
+}
+
 static int connect_socket(channels__mount *m, const channels_request *req, channels_socket *s)
 {
     channels_request shown;
     int err = check(s, req, &shown);
     if (err != CHANNELS_OK)
         return err;
-    s->state = CHANNELS__CONNECTING;
     int said = CHANNELS_OK;
     uint64_t began = channels__connect_begins(m);
     if (m->handler->connect != NULL)
         said = m->handler->connect(s, &shown, m->user);
-    bool refused = s->state != CHANNELS__CONNECTING;
+    bool answered = s->state != CHANNELS__CONNECTING;
     int r = connect_result(s, said);
-    if (r == CHANNELS_LATER)
+    if (r == CHANNELS_LATER) {
+        s->state = CHANNELS__WAITING;
         m->ep->refs.slots[s->slot - 1].began = began;
-    else if (r == CHANNELS_OK || said == CHANNELS_REFUSE)
-        channels__connect_ends(s, &shown, began, r == CHANNELS_OK);
-    if (r != CHANNELS_REFUSE) {
-        s->state = r == CHANNELS_LATER ? CHANNELS__WAITING : CHANNELS__OPEN;
-        if (r == CHANNELS_OK)
-            channels__count_opened(s);
         return r;
     }
-    if (said == CHANNELS_REFUSE)
-        m->ep->stats.connects_refused_host++;
-    else
-        m->ep->stats.connects_refused_failed++;
-    s->state = CHANNELS__GONE;
-    if ((said == CHANNELS_OK || said == CHANNELS_LATER) && m->handler->disconnect != NULL)
-        m->handler->disconnect(s, refused ? CHANNELS_REFUSED : CHANNELS_FAILED, m->user);
+    s->state = r == CHANNELS_OK ? CHANNELS__ADMITTED : CHANNELS__GONE;
+    if (r == CHANNELS_OK || said == CHANNELS_REFUSE)
+        channels__connect_ends(s, &shown, began, r == CHANNELS_OK);
+    if (r != CHANNELS_OK) {
+        not_admitted(s, said, answered);
+        return r;
+    }
+    s->state = CHANNELS__OPEN;
+    channels__count_opened(s);
     return r;
 }
 

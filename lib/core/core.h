@@ -161,6 +161,7 @@ typedef struct channels__mount {
 
 typedef enum {
     CHANNELS__CONNECTING, /* in connect() */
+    CHANNELS__ADMITTED,   /* connect() has said yes; its carrier does not know yet */
     CHANNELS__WAITING,    /* connect() returned CHANNELS_LATER */
     CHANNELS__OPEN,
     CHANNELS__DOOMED, /* nothing is sent any more; settle() will end it */

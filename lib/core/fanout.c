@@ -176,7 +176,7 @@ static void deliver_to(fanout *f, channels__subscriber *sub)
         return;
     case CHANNELS__SUB_SOCKET:
         if (channels__str_is(f->out.event, "disconnect") &&
-            sub->to.socket->state != CHANNELS__CONNECTING)
+            sub->to.socket->state >= CHANNELS__WAITING)
             channels__socket_doom(sub->to.socket, CHANNELS_DISCONNECTED, 1001);
         return;
     }

@@ -68,12 +68,14 @@ static void run_joined(channels_channel *ch)
         channels__channel_heed(ch, "joined", ch->route->handler->joined(ch, channels__user(ch)));
 }
 
-static void join_accepted(channels_channel *ch, channels_channel *old, channels__hand *hand)
+static void join_accepted(channels_channel *ch, channels_channel *old, channels__hand *hand,
+                          uint64_t began)
 {
     channels__join_ref_end(ch); /* one taken in join() but not needed */
     ch->state = CHANNELS__JOINED;
     join_reply(ch, hand->join_reply, hand->reply_kind);
     close_old(old);
+    channels__join_ends(ch, hand->msg.payload, began, true); /* who is told may broadcast */
     run_joined(ch);
 }
 
@@ -106,9 +108,8 @@ static int complete_reply(channels_channel *ch, channels__hand *hand, int r)
     return err == CHANNELS_OK ? r : err;
 }
 
-static int run_join(channels_channel *ch, channels__hand *hand)
+static int run_join(channels_channel *ch, channels__hand *hand, uint64_t began)
 {
-    uint64_t began = channels__join_begins(ch);
     int r = channels__channel_call(ch, ch->route->handler->join, hand);
     hand->admitted = r == CHANNELS_OK || r == CHANNELS_LATER;
     r = join_result(ch, hand, r);
@@ -118,8 +119,8 @@ static int run_join(channels_channel *ch, channels__hand *hand)
         r = CHANNELS_ERR_NOMEM;
     if (r == CHANNELS_LATER)
         channels__join_waits(ch, began);
-    else if (r == CHANNELS_OK || r == CHANNELS_REFUSE)
-        channels__join_ends(ch, hand->msg.payload, began, r == CHANNELS_OK);
+    else if (r == CHANNELS_REFUSE)
+        channels__join_ends(ch, hand->msg.payload, began, false);
     return r;
 }
 
@@ -138,9 +139,10 @@ static void join_with(channels_socket *s, const channels_route *route, channels_
                             .channel = ch,
                             .what = CHANNELS__HAND_JOIN,
                             .ref = msg->ref };
-    int r = run_join(ch, &hand);
+    uint64_t began = channels__join_begins(ch);
+    int r = run_join(ch, &hand, began);
     if (r == CHANNELS_OK) {
-        join_accepted(ch, old, &hand);
+        join_accepted(ch, old, &hand, began);
         return;
     }
     if (r == CHANNELS_LATER) {
