@@ -52,7 +52,8 @@ static void begin(channels_endpoint *ep)
             channels__socket_doom(s, CHANNELS_DRAINED, 1012);
         d->progress.total += s->state == CHANNELS__OPEN;
     }
-    d->progress.rounds = (uint32_t)((d->progress.total + d->options.batch - 1) / d->options.batch);
+    size_t whole = d->progress.total / d->options.batch;
+    d->progress.rounds = (uint32_t)(whole + (d->progress.total % d->options.batch != 0));
 }
 
 static void report(channels_endpoint *ep)
