@@ -182,19 +182,18 @@ static int check(channels_socket *s, const channels_request *req, channels_reque
  * the state. */
 static int connect_result(channels_socket *s, int r)
 {
-    if (s->state != CHANNELS__CONNECTING)
-        return CHANNELS_REFUSE;
-    if (r == CHANNELS_REFUSE) {
-        refuse(s, &channels__forbidden);
-    } else if (r < 0 || (r == CHANNELS_LATER) != (s->slot != 0) ||
-               (r != CHANNELS_OK && r != CHANNELS_LATER)) {
+    bool answered = s->state != CHANNELS__CONNECTING;
+    bool has_ref = s->slot != 0;
+    if (!answered && ((r == CHANNELS_OK && !has_ref) || (r == CHANNELS_LATER && has_ref)))
+        return r;
+    if (r != CHANNELS_REFUSE)
         channels__log(s->ep, CHANNELS_LOG_ERROR, "connect() of %s failed: it returned %d%s",
                       s->mount->path, r,
-                      r == CHANNELS_LATER ? " without channels_connect_later()" : "");
-        refuse(s, &channels__server_error);
-    } else {
-        return r;
-    }
+                      answered              ? " after channels_refuse()"
+                      : r == CHANNELS_LATER ? " without channels_connect_later()"
+                                            : "");
+    if (!answered)
+        refuse(s, r == CHANNELS_REFUSE ? &channels__forbidden : &channels__server_error);
     return CHANNELS_REFUSE;
 }
 

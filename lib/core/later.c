@@ -280,29 +280,36 @@ int channels_respond(channels_endpoint *ep, channels_ref ref, const channels_res
     return err;
 }
 
-static void ref_drop(channels_endpoint *ep, channels_ref ref)
+static void drop_of_channel(channels_channel *ch, uint32_t n)
 {
-    channels__slot *slot = channels__ref_find(&ep->refs, ref);
-    channels_channel *ch = channel_of(slot);
-    if (slot == NULL)
-        return;
-    if (slot->kind == CHANNELS__REF_SOCKET) {
-        slot->of.socket->self = 0;
-        channels__ref_free(&ep->refs, (uint32_t)ref.id);
-        return;
-    }
-    if (ch == NULL) {
-        respond(ep, ref, &channels__server_error);
-        return;
-    }
-    if (slot->kind == CHANNELS__REF_JOIN && ch->state == CHANNELS__PENDING) {
+    channels_endpoint *ep = ch->socket->ep;
+    bool join = slot_at(ep, n)->kind == CHANNELS__REF_JOIN;
+    if (join && ch->state == CHANNELS__PENDING) {
         if (channels__channel_drop_join(ch) != CHANNELS_OK)
             channels__socket_doom(ch->socket, CHANNELS_BROKEN, 1011);
         return;
     }
-    if (slot->kind == CHANNELS__REF_JOIN) /* join() has not returned: it may no longer say LATER */
+    if (join) /* join() has not returned: it may no longer say LATER */
         ep->hand->later = false;
-    end_ref(ch, (uint32_t)ref.id);
+    end_ref(ch, n);
+}
+
+static void ref_drop(channels_endpoint *ep, channels_ref ref)
+{
+    channels__slot *slot = channels__ref_find(&ep->refs, ref);
+    if (slot == NULL)
+        return;
+    if (channel_of(slot) != NULL) {
+        drop_of_channel(slot->of.channel, (uint32_t)ref.id);
+    } else if (slot->kind == CHANNELS__REF_SOCKET) {
+        slot->of.socket->self = 0;
+        channels__ref_free(&ep->refs, (uint32_t)ref.id);
+    } else if (slot->kind == CHANNELS__REF_CONNECT &&
+               slot->of.socket->state == CHANNELS__CONNECTING) {
+        channels__socket_forget(slot->of.socket, false); /* as with join() */
+    } else {
+        respond(ep, ref, &channels__server_error);
+    }
 }
 
 void channels_ref_drop(channels_endpoint *ep, channels_ref ref)

@@ -385,6 +385,49 @@ static void ref_but_not_later(void **state)
     }
 }
 
+static int drop_in_connect(channels_socket *s, const channels_request *req, probe *p)
+{
+    (void)req;
+    assert_int_equal(channels_connect_later(s, &p->ref), CHANNELS_OK);
+    channels_ref_drop(p->host->ep, p->ref);
+    assert_int_equal(channels_accept(p->host->ep, p->ref), CHANNELS_ERR_CLOSED);
+    return p->err;
+}
+
+/* connect() may then no longer say LATER. */
+static void drops_in_connect(void **state)
+{
+    core_case *t = *state;
+    t->probe.connect = drop_in_connect;
+    t->probe.err = CHANNELS_LATER;
+    assert_int_equal(core_connect(&t->a, &t->host, V2), CHANNELS_REFUSE);
+    assert_int_equal(t->a->status, 500);
+    logged(t, "without channels_connect_later()");
+    t->probe.err = CHANNELS_OK;
+    assert_int_equal(core_connect(&t->a, &t->host, V2), CHANNELS_OK);
+}
+
+static int refuse_and_return(channels_socket *s, const channels_request *req, probe *p)
+{
+    (void)req;
+    channels_refuse(s, &(channels_response){ .status = 429 });
+    return p->err;
+}
+
+/* The answer stands, and the mistake is told. */
+static void refuses_and_says_otherwise(void **state)
+{
+    static const int results[] = { CHANNELS_OK, CHANNELS_LATER, -5 };
+    core_case *t = *state;
+    t->probe.connect = refuse_and_return;
+    for (int i = 0; i < 3; i++) {
+        t->probe.err = results[i];
+        assert_int_equal(core_connect(&t->a, &t->host, V2), CHANNELS_REFUSE);
+        assert_int_equal(t->a->status, 429);
+        logged(t, "after channels_refuse()");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +446,8 @@ int main(void)
         CORE_TEST(disconnected_while_it_waits),
         CORE_TEST(freed_while_it_waits),
         CORE_TEST(ref_but_not_later),
+        CORE_TEST(drops_in_connect),
+        CORE_TEST(refuses_and_says_otherwise),
     };
     return cmocka_run_group_tests_name("core_connect", tests, NULL, NULL);
 }
