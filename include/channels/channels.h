@@ -523,8 +523,9 @@ CHANNELS_API uint64_t channels_endpoint_timeout(const channels_endpoint *ep);
 /* --- Draining -----------------------------------------------------------------------------
  * The end of a server that others take over from, or that is started anew: a client that is told
  * to close is back within 10 ms (phoenix.js), so not all are told at once. Those who come meanwhile
- * are refused with 503: phoenix.js then waits longer each time, up to 5 s, instead of being let in
- * and told to go again. Phoenix lib/phoenix/socket/pool_supervisor.ex. */
+ * are refused with 503, by long polling with its one refusal, 403: phoenix.js then waits longer
+ * each time, up to 5 s, instead of being let in and told to go again.
+ * Phoenix lib/phoenix/socket/pool_supervisor.ex. */
 typedef struct channels_drain_progress {
     size_t count;    /* clients that were told to go just now */
     size_t total;    /* clients when it began */
@@ -547,17 +548,17 @@ typedef struct channels_drain_options {
  * no phx_close, no phx_error, so that they join again where they connect next. Connects that wait
  * for their decision are refused with 503 at once. Other HTTP requests are answered as before, each
  * as the last of its connection. A client that does not answer its Close is gone after
- * config.linger_ms. There is no way back; a second call changes nothing. `options` may be NULL. Not
- * from a signal handler: from the loop's signal watcher, or by channels_post() from a thread that
- * waits for signals. */
+ * config.linger_ms, one that takes its last bytes slowly that long after the deadline. There is no
+ * way back; a second call changes nothing. `options` may be NULL. Not from a signal handler: from
+ * the loop's signal watcher, or by channels_post() from a thread that waits for signals. */
 CHANNELS_API int channels_drain(channels_endpoint *ep, const channels_drain_options *options);
 
 /* --- Bytes in, bytes out ------------------------------------------------------------------
- * HTTP/1.1, long polling and WebSocket on one accepted stream. After an accept(): _new. When bytes arrived:
- * _feed. To write: _output lends, _sent retires. At the stream's end or error: _free. Before the
- * loop sleeps: every connection from channels_endpoint_next_ready(). <channels/adapters/libev.h>,
- * libuv.h and poll.h do all this for you; their endpoint's connections are all theirs. For speed, _output,
- * _sent, _want and _next_ready do not check the thread. */
+ * HTTP/1.1, long polling and WebSocket on one accepted stream. After an accept(): _new. When bytes
+ * arrived: _feed. To write: _output lends, _sent retires. At the stream's end or error: _free.
+ * Before the loop sleeps: every connection from channels_endpoint_next_ready().
+ * <channels/adapters/libev.h>, libuv.h and poll.h do all this for you; their endpoint's connections
+ * are all theirs. For speed, _output, _sent, _want and _next_ready do not check the thread. */
 enum {
     CHANNELS_WANT_READ = 1,     /* not set: stop reading for now */
     CHANNELS_WANT_WRITE = 2,    /* channels_conn_output() has something */

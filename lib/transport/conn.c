@@ -205,6 +205,12 @@ int channels_conn_output(channels_conn *c, struct iovec *iov, int max)
     return n;
 }
 
+/* Nobody is waited for who takes his last bytes slowly. */
+static bool hurries(const channels_endpoint *ep)
+{
+    return ep->drain.on && ep->now >= ep->drain.deadline;
+}
+
 /* Bytes have left, to a peer that we listen to no more or not now: that gives it more time. */
 static void progress(channels_conn *c)
 {
@@ -215,7 +221,7 @@ static void progress(channels_conn *c)
         channels__conn_tell(c, true);
     if (c->state == CHANNELS__CONN_OPEN)
         restart_idle(c);
-    else if (c->state == CHANNELS__CONN_ENDING)
+    else if (c->state == CHANNELS__CONN_ENDING && !hurries(ep))
         channels__conn_alarm(c, &channels__conns_of(c)->linger);
     else if (c->state < CHANNELS__CONN_ACCEPTED)
         channels__conn_answered_sent(c);

@@ -172,6 +172,37 @@ static void when_nobody_is_there(conn_case *t)
     assert_int_equal(channels_endpoint_timeout(t->host.ep), UINT64_MAX);
 }
 
+#define PUSHED 20000
+
+/* The peer takes a byte now and then: each gives it more time, but not beyond the deadline. */
+static void slow_ones_do_not_hold_it_up(conn_case *t)
+{
+    static char payload[PUSHED + 2] = "{}";
+    crowd c;
+    come(&c, t);
+    memset(payload + 2, ' ', PUSHED);
+    c.clients[0].window = 0;
+    assert_int_equal(channels_pubsub_broadcast(t->host.ep, "room:a", "e",
+                                               channels_json_n(payload, sizeof payload)),
+                     CHANNELS_OK);
+    drain(&c, 0, 0, 5000);
+    conn_turn(t, 0);
+    for (int i = 1; i < MANY; i++)
+        conn_close(&c.clients[i]);
+    c.reports[0] = '\0';
+    for (int s = 0; s < 5; s++) {
+        c.clients[0].window = 1;
+        conn_flush(&c.clients[0]);
+        conn_turn(t, 1000);
+    }
+    reported(&c, "");
+    c.clients[0].window = 1;
+    conn_flush(&c.clients[0]);
+    conn_turn(t, 1000);
+    reported(&c, "done, 0 0");
+    go(&c);
+}
+
 /* --- Who comes meanwhile ------------------------------------------------------------------ */
 
 static int answer(conn_case *t, channels_ref to, const channels_request *req)
@@ -346,6 +377,7 @@ int main(void)
         CONN_TEST(until_the_deadline),
         CONN_TEST(by_default),
         CONN_TEST(waits_no_longer_than_it_lingers),
+        CONN_TEST(slow_ones_do_not_hold_it_up),
         CONN_TEST(when_they_go_by_themselves),
         CONN_TEST(when_nobody_is_there),
         CONN_TEST(newcomers_are_refused),
