@@ -189,23 +189,32 @@ static int post(channels__mount *m, const channels_request *req, const channels_
 
 /* --- Requests ----------------------------------------------------------------------------- */
 
+/* What asks for a session comes by GET. */
+static void count_refused(const channels_request *req, uint64_t *refused)
+{
+    *refused += strcmp(req->method, "GET") == 0;
+}
+
 int channels__longpoll_request(channels__mount *m, const channels_request *req,
                                const channels__asker *asker, channels_ref *request)
 {
     static const channels_response no_such_method = { .status = 400 };
     request->id = 0;
-    if (!channels__query_valid(req->query))
+    if (!channels__query_valid(req->query)) {
+        count_refused(req, &m->ep->stats.connects_refused_request);
         channels__longpoll_fail(asker, &channels__bad_request);
-    else if (!channels__origin_ok(m, req))
+    } else if (!channels__origin_ok(m, req)) {
+        count_refused(req, &m->ep->stats.connects_refused_origin);
         answer_status(asker, 403);
-    else if (strcmp(req->method, "GET") == 0)
+    } else if (strcmp(req->method, "GET") == 0) {
         return get(m, req, asker, request);
-    else if (strcmp(req->method, "POST") == 0)
+    } else if (strcmp(req->method, "POST") == 0) {
         return post(m, req, asker);
-    else if (strcmp(req->method, "OPTIONS") == 0)
+    } else if (strcmp(req->method, "OPTIONS") == 0) {
         return preflight(m, req, asker);
-    else
+    } else {
         channels__longpoll_fail(asker, &no_such_method);
+    }
     return CHANNELS_OK;
 }
 

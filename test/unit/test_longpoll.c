@@ -887,6 +887,27 @@ static void is_drained(void **state)
     assert_int_equal(stats.connects_refused_draining, 1);
 }
 
+/* As those of WebSocket are; what only looks like one is not. */
+static void refusals_are_counted(void **state)
+{
+    static const char *const elsewhere = "origin: http://elsewhere.example\n";
+    longpoll_case *t = *state;
+    channels_stats stats;
+    ask(t, &t->a, "GET", LP, elsewhere, NULL);
+    ask(t, &t->a, "POST", LP, elsewhere, "");
+    ask(t, &t->a, "OPTIONS", LP, elsewhere, NULL);
+    ask(t, &t->a, "GET", LP "&%FF", NULL, NULL);
+    ask(t, &t->a, "POST", LP "&%FF", NULL, "");
+    ask(t, &t->a, "GET", "/socket/longpoll?vsn=3.0.0", NULL, NULL);
+    t->probe.connect = say_no;
+    ask(t, &t->a, "GET", LP, NULL, NULL);
+    channels_endpoint_stats(t->host.ep, &stats);
+    assert_int_equal(stats.connects_refused_origin, 1);
+    assert_int_equal(stats.connects_refused_request, 1);
+    assert_int_equal(stats.connects_refused_version, 1);
+    assert_int_equal(stats.connects_refused_host, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -926,6 +947,7 @@ int main(void)
         LONGPOLL_TEST(a_session_is_small),
         LONGPOLL_TEST(memory_runs_out),
         LONGPOLL_TEST(is_drained),
+        LONGPOLL_TEST(refusals_are_counted),
     };
     return cmocka_run_group_tests_name("longpoll", tests, NULL, NULL);
 }
