@@ -57,9 +57,10 @@ CHANNELS_API int channels_endpoint_stats(channels_endpoint *ep, channels_stats *
 /* Room for the text without labels of one's own. */
 #define CHANNELS_STATS_TEXT 8192
 /* The same as text that Prometheus reads (content type "text/plain; version=0.0.4"): metrics are
- * called as the members are, channels_topics, channels_joins_total; what differs by a reason, a
- * direction or a transport has it as a label: channels_sockets, channels_messages_total,
- * channels_bytes_total, channels_connects_refused_total, channels_joins_refused_total,
+ * called as the members are, channels_topics, channels_joins_total, channels_queued_most_bytes; what
+ * differs by a reason, a direction or a transport has it as a label: channels_sockets,
+ * channels_messages_total, channels_bytes_total, channels_connects_refused_total,
+ * channels_joins_refused_total,
  * channels_sockets_closed_total. It is cut to `cap` with a NUL at the end. `labels` is put into
  * each sample as it is: "node=\"a\",zone=\"b\"", or NULL. Its whole length, as snprintf(); `dst`
  * may be NULL if `cap` is 0. ANY THREAD. */
