@@ -169,7 +169,10 @@ endif
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo '  $1 $(if $2,$2,$@)')
 
-all: lib $(SERVERS) $(EXAMPLES) $(LEFT_OUT:%=left-out-%) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) ## libraries, examples, test programs (default)
+# What builds with the packages of `make deps`: no tests, which need more.
+all: lib $(SERVERS) $(EXAMPLES) $(LEFT_OUT:%=left-out-%) ## the libraries and the examples (default)
+
+tests: $(SERVERS) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) ## the test programs; check builds them too
 
 left-out-%:
 	@echo '  skipped: examples/$* needs $(NEEDS_$*)'
@@ -314,12 +317,12 @@ fuzz: deps ## look for crashes for MINUTES (default 5), with clang's libFuzzer
 run-fuzz: $(FUZZERS)
 	@test/fuzz/run $(MINUTES) '$(BUILD)' $(FUZZERS)
 
-run: all $(NODE_MODULES)
+run: all tests $(NODE_MODULES)
 	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS) \
 	    $(HOSTILE) $(EXAMPLE_TESTS)
 
 # gcc 12's ThreadSanitizer cannot start under the wider address randomisation of newer kernels.
-run-variant: $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(SERVERS) $(NODE_MODULES)
+run-variant: tests $(NODE_MODULES)
 	@$(if $(filter tsan,$(VARIANT)),$$(setarch -R true 2>/dev/null && echo setarch -R) env) \
 	    $(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(CONFORMANCE)
 
@@ -364,5 +367,5 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all lib deps deps-check deps-browser demo check check-asan check-ubsan check-tsan \
+.PHONY: all lib tests deps deps-check deps-browser demo check check-asan check-ubsan check-tsan \
         check-browser soak fuzz run run-variant run-browser run-soak run-fuzz install uninstall dist clean help FORCE
