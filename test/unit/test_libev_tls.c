@@ -335,6 +335,13 @@ static void is_refused(net *n, far_end *p)
     hang_up(p);
 }
 
+static void show_certificate(far_end *p)
+{
+    SSL *ssl = client_of(p)->ssl;
+    assert_int_equal(SSL_use_certificate_file(ssl, file_of("a.pem"), SSL_FILETYPE_PEM), 1);
+    assert_int_equal(SSL_use_PrivateKey_file(ssl, file_of("a.key"), SSL_FILETYPE_PEM), 1);
+}
+
 static void protocols(net *n)
 {
     static const unsigned char both[] = "\x02h2\x08http/1.1", h2[] = "\x02h2";
@@ -374,6 +381,104 @@ static void versions(net *n)
     assert_int_equal(SSL_CTX_sess_connect_good(SSL_get_SSL_CTX(client_of(&p)->ssl)), 1);
     hang_up(&p);
     until_clients(n, 0);
+}
+
+/* The session of a client that has the certificate a. */
+static SSL_SESSION *session_of_known(net *n)
+{
+    far_end p = dial(n);
+    show_certificate(&p);
+    put_text(&p, "GET / HTTP/1.1\r\n\r\n");
+    gets_text(&p, "HTTP/1.1 404 ");
+    SSL_SESSION *session = SSL_get1_session(client_of(&p)->ssl);
+    tls_client_end(p.secure); /* or else OpenSSL forgets it */
+    hang_up(&p);
+    until_clients(n, 0);
+    return session;
+}
+
+/* The program asks for certificates, by tls->ctx; tickets go on to work. */
+static void client_certificates(net *n)
+{
+    SSL_CTX *ctx = tls_of(n)->ctx;
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    assert_int_equal(SSL_CTX_load_verify_file(ctx, file_of("a.pem")), 1);
+    far_end p = dial(n);
+    is_refused(n, &p);
+    SSL_SESSION *session = session_of_known(n);
+    p = dial(n);
+    show_certificate(&p);
+    assert_int_equal(SSL_set_session(client_of(&p)->ssl, session), 1);
+    put_text(&p, "GET / HTTP/1.1\r\n\r\n");
+    gets_text(&p, "HTTP/1.1 404 ");
+    assert_true(SSL_session_reused(client_of(&p)->ssl));
+    SSL_SESSION_free(session);
+    hang_up(&p);
+}
+
+/* What a client says before it is known to be no replay is not listened to. */
+static void early_data(net *n)
+{
+    static const char early[] = "GET /early HTTP/1.1\r\n\r\n";
+    size_t written;
+    SSL_SESSION *session = session_of_known(n);
+    far_end p = dial(n);
+    assert_int_equal(SSL_SESSION_set_max_early_data(session, 1000), 1);
+    assert_int_equal(SSL_set_session(client_of(&p)->ssl, session), 1);
+    assert_int_equal(
+        SSL_write_early_data(client_of(&p)->ssl, early, sizeof early - 1, &written), 1);
+    put_text(&p, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    gets_text(&p, "HTTP/1.1 404 ");
+    assert_int_equal(SSL_get_early_data_status(client_of(&p)->ssl), SSL_EARLY_DATA_REJECTED);
+    SSL_SESSION_free(session);
+    hang_up(&p);
+}
+
+/* A client's hello of 16 MB, in records of 16 KB. */
+static void huge_handshakes(net *n)
+{
+    char record[5 + 16384] = "\x16\x03\x01\x40\x00\x01\xff\xff\xff";
+    size_t before = served;
+    far_end p = dial_plain(n);
+    turn(n, 10);
+    for (int i = 0; i < 1000 && clients(n) != 0; i++) {
+        (void)send(p.fd, record, sizeof record, MSG_NOSIGNAL | MSG_DONTWAIT);
+        turn(n, 10);
+        assert_true(served < before + 200000);
+    }
+    until_clients(n, 0);
+    hang_up(&p);
+}
+
+static void many_handshakes(net *n)
+{
+    enum { CLIENTS = 100 };
+    far_end ends[CLIENTS];
+    size_t before = served;
+    for (size_t i = 0; i < CLIENTS; i++) {
+        ends[i] = dial(n);
+        client_of(&ends[i])->step = i + 1; /* the first bytes of a hello */
+        assert_int_equal(put_some(&ends[i], "x", 1), -1);
+    }
+    until_clients(n, CLIENTS);
+    for (size_t i = 0; i < CLIENTS; i++)
+        hang_up(&ends[i]);
+    until_clients(n, 0);
+    assert_true(served <= before + 1000);
+}
+
+/* Ends that TLS does not vouch for: a stream that stops, and bytes that are no record. */
+static void cut_streams(net *n)
+{
+    far_end p = join(n), q = join(n), other = join(n);
+    put_text(&p, "\x81"); /* of a frame */
+    assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
+    assert_int_equal(send(q.fd, "no record of TLS", 16, MSG_NOSIGNAL), 16);
+    until_clients(n, 1);
+    echoes(&other);
+    hang_up(&p);
+    hang_up(&q);
+    hang_up(&other);
 }
 
 /* A client to which the kernel takes little at once. */
@@ -459,6 +564,11 @@ int main(void)
         ADAPTER_TEST(bad_files),
         ADAPTER_TEST(protocols),
         ADAPTER_TEST(versions),
+        ADAPTER_TEST(client_certificates),
+        ADAPTER_TEST(early_data),
+        ADAPTER_TEST(huge_handshakes),
+        ADAPTER_TEST(many_handshakes),
+        ADAPTER_TEST(cut_streams),
         ADAPTER_TEST(key_updates),
         ADAPTER_TEST(key_updates_without_end),
         ADAPTER_TEST(idle_clients_are_small),

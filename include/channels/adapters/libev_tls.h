@@ -166,6 +166,8 @@ static inline void channels_ev_tls__defaults(SSL_CTX *ctx)
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    /* Without one OpenSSL cuts those with a certificate that show a ticket. */
+    (void)SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"channels", 8);
     SSL_CTX_set_alpn_select_cb(ctx, channels_ev_tls__alpn, NULL);
     SSL_CTX_set_default_passwd_cb(ctx, channels_ev_tls__no_password);
 }
