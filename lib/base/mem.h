@@ -18,5 +18,7 @@ void *channels__resize(const channels__mem *mem, void *p, size_t old_size, size_
 void channels__free(const channels__mem *mem, void *p, size_t size); /* NULL is fine */
 char *channels__strdup(const channels__mem *mem, const char *s);     /* NULL stays NULL */
 void channels__strfree(const channels__mem *mem, char *s);
+/* The `realloc` of who names none: the C library's. */
+void *channels__malloc(void *user, void *p, size_t old_size, size_t new_size);
 
 #endif

@@ -29,15 +29,6 @@ const char *channels_strerror(int err)
 
 /* --- Defaults of the config --------------------------------------------------------------- */
 
-static void *default_realloc(void *user, void *p, size_t old_size, size_t new_size)
-{
-    (void)user, (void)old_size;
-    if (new_size != 0)
-        return realloc(p, new_size);
-    free(p);
-    return NULL;
-}
-
 static uint64_t default_now_ms(void *user)
 {
     struct timespec ts;
@@ -68,7 +59,7 @@ static void complete(channels_config *c)
     if (c->hooks == NULL)
         c->hooks = c->user;
     if (c->realloc == NULL)
-        c->realloc = default_realloc;
+        c->realloc = channels__malloc;
     if (c->now_ms == NULL)
         c->now_ms = default_now_ms;
     if (c->now_ns == NULL)

@@ -1,7 +1,6 @@
 /* token_key.c - see token_key.h. */
 #include "wire/token_key.h"
 
-#include <stdlib.h>
 #include <time.h>
 
 #include "base/crypto.h"
@@ -11,15 +10,6 @@
 #define MAX_LENGTH 1024u
 #define MAX_ITERATIONS INT32_MAX /* what OpenSSL takes */
 #define MOST_DATA (256u << 20)   /* the length of a token is an int */
-
-static void *default_realloc(void *user, void *p, size_t old_size, size_t new_size)
-{
-    (void)user, (void)old_size;
-    if (new_size != 0)
-        return realloc(p, new_size);
-    free(p);
-    return NULL;
-}
 
 static int64_t default_now_ms(void *user)
 {
@@ -41,7 +31,7 @@ static void set_defaults(channels_token_key_options *o, const char *secret, cons
     o->secret_len = o->secret_len != 0 ? o->secret_len : channels__str_z(secret).n;
     o->salt_len = o->salt_len != 0 ? o->salt_len : channels__str_z(salt).n;
     o->max_data = o->max_data != 0 ? o->max_data : 65536;
-    o->realloc = o->realloc != NULL ? o->realloc : default_realloc;
+    o->realloc = o->realloc != NULL ? o->realloc : channels__malloc;
     o->now_ms = o->now_ms != NULL ? o->now_ms : default_now_ms;
     o->log = o->log != NULL ? o->log : default_log;
 }

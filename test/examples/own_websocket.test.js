@@ -2,43 +2,10 @@
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
-const { setTimeout } = require('node:timers/promises');
 const { LIMIT, answer, connect, inbox, knock, received, serve } = require('./helpers.js');
+const testRoom = require('./room.js');
 
-test('own_websocket: two clients hear each other', LIMIT, async (t) => {
-    const server = await serve(t, 'own_websocket');
-    const [a, b] = [1, 2].map(() => connect(server).channel('room:lobby', {}));
-    for (const channel of [a, b]) assert.deepEqual(await answer(channel.join()), { ok: {} });
-    const heard = received(b, 'shout');
-    assert.deepEqual(await answer(a.push('shout', { text: 'hello' })), { ok: {} });
-    assert.deepEqual(await heard.next(), { text: 'hello' });
-});
-
-// Its socket is not read from meanwhile, so the server has to wait until it can go on writing.
-test('own_websocket: more is written than the kernel takes at once', LIMIT, async (t) => {
-    const server = await serve(t, 'own_websocket');
-    const channel = connect(server).channel('room:lobby', {});
-    assert.deepEqual(await answer(channel.join()), { ok: {} });
-    const heard = received(channel, 'shout');
-    const stream = channel.socket.conn._socket;
-    stream.pause();
-    const text = 'x'.repeat(400000);
-    const answers = Array.from({ length: 40 },
-        (_, n) => answer(channel.push('shout', { n, text })));
-    await setTimeout(500);
-    stream.resume();
-    for (let n = 0; n < 40; n++) assert.deepEqual(await heard.next(), { n, text });
-    for (const reply of await Promise.all(answers)) assert.deepEqual(reply, { ok: {} });
-});
-
-test('own_websocket: clients come and go', LIMIT, async (t) => {
-    const server = await serve(t, 'own_websocket');
-    for (let i = 0; i < 200; i++) {
-        const { status, end } = await knock(server, 'vsn=2.0.0');
-        assert.equal(status, 101);
-        await end();
-    }
-});
+testRoom('own_websocket', 200);
 
 test('own_websocket: a message arrives in pieces', LIMIT, async (t) => {
     const { ws, end } = await knock(await serve(t, 'own_websocket'), 'vsn=2%2E0%2E0');
