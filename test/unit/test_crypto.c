@@ -1,4 +1,4 @@
-/* What is asked of OpenSSL: known answers, and base64 of every length. */
+/* test_crypto.c - what is asked of OpenSSL: known answers, and base64 of every length. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -425,8 +425,8 @@ static void early_data(net *n)
     far_end p = dial(n);
     assert_int_equal(SSL_SESSION_set_max_early_data(session, 1000), 1);
     assert_int_equal(SSL_set_session(client_of(&p)->ssl, session), 1);
-    assert_int_equal(
-        SSL_write_early_data(client_of(&p)->ssl, early, sizeof early - 1, &written), 1);
+    assert_int_equal(SSL_write_early_data(client_of(&p)->ssl, early, sizeof early - 1, &written),
+                     1);
     put_text(&p, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
     gets_text(&p, "HTTP/1.1 404 ");
     assert_int_equal(SSL_get_early_data_status(client_of(&p)->ssl), SSL_EARLY_DATA_REJECTED);
