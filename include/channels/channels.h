@@ -323,9 +323,9 @@ typedef struct channels_mount_options {
 /* --- Inside callbacks: the channel --------------------------------------------------------
  * A channel's handle is good inside its callbacks, and after channels_ref_channel() until the
  * thread leaves your function or makes a call that is NOT FROM CALLBACKS. Of a channel that has
- * ended they return CHANNELS_ERR_CLOSED. A client that a message cannot be queued for, because too
- * much waits already (CHANNELS_ERR_LIMIT) or memory ran out, is closed: it must not miss one and
- * not know. */
+ * ended they return CHANNELS_ERR_CLOSED. CHANNELS_ERR_LIMIT: too much waits for the client already,
+ * and it is closed: it must not miss a message and not know. CHANNELS_ERR_NOMEM: the message was
+ * not sent; the client is closed too if it was the queue that could not grow, and else missed it. */
 CHANNELS_API void *channels_assigns(channels_channel *ch);
 CHANNELS_API const char *channels_channel_topic(const channels_channel *ch);
 CHANNELS_API const void *channels_channel_arg(const channels_channel *ch); /* its route's */

@@ -388,7 +388,7 @@ static SSL_SESSION *session_of_known(net *n)
 {
     far_end p = dial(n);
     show_certificate(&p);
-    put_text(&p, "GET / HTTP/1.1\r\n\r\n");
+    put_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     gets_text(&p, "HTTP/1.1 404 ");
     SSL_SESSION *session = SSL_get1_session(client_of(&p)->ssl);
     tls_client_end(p.secure); /* or else OpenSSL forgets it */
@@ -409,7 +409,7 @@ static void client_certificates(net *n)
     p = dial(n);
     show_certificate(&p);
     assert_int_equal(SSL_set_session(client_of(&p)->ssl, session), 1);
-    put_text(&p, "GET / HTTP/1.1\r\n\r\n");
+    put_text(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     gets_text(&p, "HTTP/1.1 404 ");
     assert_true(SSL_session_reused(client_of(&p)->ssl));
     SSL_SESSION_free(session);
@@ -419,7 +419,7 @@ static void client_certificates(net *n)
 /* What a client says before it is known to be no replay is not listened to. */
 static void early_data(net *n)
 {
-    static const char early[] = "GET /early HTTP/1.1\r\n\r\n";
+    static const char early[] = "GET /early HTTP/1.1\r\nHost: a\r\n\r\n";
     size_t written;
     SSL_SESSION *session = session_of_known(n);
     far_end p = dial(n);
@@ -427,7 +427,7 @@ static void early_data(net *n)
     assert_int_equal(SSL_set_session(client_of(&p)->ssl, session), 1);
     assert_int_equal(SSL_write_early_data(client_of(&p)->ssl, early, sizeof early - 1, &written),
                      1);
-    put_text(&p, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    put_text(&p, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     gets_text(&p, "HTTP/1.1 404 ");
     assert_int_equal(SSL_get_early_data_status(client_of(&p)->ssl), SSL_EARLY_DATA_REJECTED);
     SSL_SESSION_free(session);
