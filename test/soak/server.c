@@ -133,8 +133,10 @@ int soak_server_start(struct ev_loop *loop)
 {
     channels_config config = { .realloc = on_realloc,
                                .log = on_log,
-                               .log_level = CHANNELS_LOG_ERROR };
-    channels_mount_options options = { .max_queued = 200000 };
+                               .log_level = CHANNELS_LOG_ERROR,
+                               .http_timeout_ms = 60000 };
+    channels_mount_options options = { .max_queued = 200000,
+                                       .longpoll = { .on = true, .window_ms = 1000 } };
     if (channels_endpoint_new(&endpoint, &config) != CHANNELS_OK ||
         channels_mount(endpoint, "/socket", &handler, &options, NULL) != CHANNELS_OK ||
         channels_ev_start(&adapter, loop, endpoint) != 0 ||

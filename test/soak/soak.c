@@ -32,7 +32,7 @@ void soak_fail(const char *format, ...)
 uint32_t soak_random(uint32_t below)
 {
     seed = seed * 1664525u + 1013904223u;
-    return (seed >> 8) % below;
+    return (uint32_t)((uint64_t)seed * below >> 32); /* the higher bits are the better ones */
 }
 
 char *soak_alloc(size_t size)
@@ -132,7 +132,7 @@ static void check_nobody_counts(void)
     uint64_t ends = 0;
     for (int i = 0; i < CHANNELS_REASONS; i++)
         ends += s.closed[i];
-    check(s.connections + s.sockets_websocket + s.channels + s.topics == 0 &&
+    check(s.connections + s.sockets_websocket + s.sockets_longpoll + s.channels + s.topics == 0 &&
               ends == s.sockets_opened,
           "nobody is counted any more");
 }
@@ -151,6 +151,9 @@ static void tame(int port, unsigned clients, double seconds)
     check(after.bytes_in - before.bytes_in == soak_counted.sent_bytes &&
               after.bytes_out - before.bytes_out == soak_counted.received_bytes,
           "both sides have counted the same bytes");
+    check(after.messages_in - before.messages_in == soak_counted.sent_messages &&
+              after.messages_out - before.messages_out == soak_counted.received_messages,
+          "and the same messages");
     soak_clients_free();
 }
 

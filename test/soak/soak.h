@@ -51,9 +51,12 @@ typedef struct soak_clients {
     unsigned alive, connects, deaths, refused, closed_by_server;
     uint64_t pushes, replies, lost_replies; /* lost: of channels or connections that ended */
     uint64_t heard, joins;
+    uint64_t sent_messages, received_messages;
     uint64_t sent_bytes, received_bytes; /* of the streams */
 } soak_clients;
 extern soak_clients soak_counted;
+extern struct ev_loop *soak_loop; /* theirs, and the server's port */
+extern int soak_port;
 
 void soak_clients_start(struct ev_loop *loop, int port, unsigned count, soak_manners manners);
 void soak_clients_finish(void); /* no new ones come; those there are go as they come to their end */
