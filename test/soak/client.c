@@ -123,8 +123,10 @@ static void act(client *c)
 {
     seat *s = &c->seats[soak_random(SEATS)];
     unsigned room = soak_random(SOAK_ROOMS);
-    if (c->state == LEAVING && c->npending < PENDING - SEATS)
-        go(c);
+    if (c->state == LEAVING && c->npending < PENDING - SEATS) {
+        go(c); /* which may be its end */
+        return;
+    }
     if (c->state != OPEN || c->npending >= PENDING - 1)
         return;
     if (c->steps == 0) {
@@ -270,6 +272,7 @@ static void connect_anew(unsigned place)
     client *c = (client *)soak_alloc(by->size);
     c->carrier = by;
     c->wild = how.wild;
+    c->window = how.window;
     c->place = place;
     c->id = ++soak_counted.connects;
     c->steps = how.steps / 2 + soak_random(how.steps);

@@ -8,7 +8,6 @@
 #define SEATS 3    /* topics that one is in at a time */
 #define PENDING 64 /* messages that wait for a reply */
 #define SAID 126   /* bytes of the longest message that it says, and a NUL */
-#define STALL 30   /* turns */
 
 typedef enum { FREE, JOINING, JOINED, ENDING } seat_state;
 
@@ -47,6 +46,7 @@ struct client {
     const carrier *carrier;
     client_state state;
     bool wild;
+    double window; /* s; of long polling */
     unsigned id, place, steps, refs;
     seat seats[SEATS];
     pending pending[PENDING];

@@ -27,7 +27,7 @@ typedef struct longpoll {
     unsigned posts;  /* that are not answered yet */
     unsigned turns;  /* since it has asked */
     lp_end end;
-    unsigned silence;     /* turns until then */
+    ev_timer later;       /* then it polls, or says that */
     bool no_more_answers; /* the last post must be told that there is no session */
     char token[128];
     char lines[LINES][SAID];
@@ -80,12 +80,18 @@ static void ask_again(longpoll *lp)
     ask(lp, 0);
 }
 
+static void wait_for(longpoll *lp, double seconds)
+{
+    ev_timer_set(&lp->later, seconds, 0.);
+    ev_timer_start(soak_loop, &lp->later);
+}
+
 /* Each way is one in which nothing gets lost. */
 static void poll_somehow(longpoll *lp)
 {
     switch (soak_random(20)) {
     case 0:
-    case 1: return;                            /* its next turn will do */
+    case 1: wait_for(lp, lp->client.window / 8); return;
     case 2: ask(lp, 1 + (int)soak_random(80)); /* fall through */
     case 3: open_anew(lp); break;
     default: break;
@@ -202,6 +208,14 @@ static void vanish(longpoll *lp)
     client_gone(&lp->client);
 }
 
+/* The session ends when it has not polled for half as long again as a poll is held. */
+static void fall_silent(longpoll *lp)
+{
+    ev_timer_stop(soak_loop, &lp->later);
+    if (!is_polling(lp))
+        wait_for(lp, 2 * lp->client.window);
+}
+
 static bool break_off(client *c)
 {
     longpoll *lp = of(c);
@@ -209,7 +223,7 @@ static bool break_off(client *c)
     c->state = GOODBYE;
     switch (lp->end) {
     case TURNS_AWAY: stream_half_close(&lp->polls[lp->newest]); break;
-    case FALLS_SILENT: lp->silence = is_polling(lp) ? 0 : STALL; break;
+    case FALLS_SILENT: fall_silent(lp); break;
     case TALKS_NONSENSE: post_in_vain(lp, "nonsense"); break;
     default: vanish(lp); return false;
     }
@@ -284,7 +298,7 @@ static void go_on(longpoll *lp, unsigned answered)
     } else if (lp->client.state != GOODBYE) {
         poll_somehow(lp);
     } else if (lp->end == FALLS_SILENT) {
-        lp->silence = STALL;
+        fall_silent(lp);
     } else if (lp->end == WITH_MANNERS) {
         leave_quietly(lp);
     }
@@ -356,9 +370,21 @@ static void on_post_end(stream *s)
 
 /* --- Its life ------------------------------------------------------------------------------- */
 
+static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    longpoll *lp = timer->data;
+    (void)loop, (void)revents;
+    if (lp->end == FALLS_SILENT)
+        post_in_vain(lp, "[null,\"1\",\"phoenix\",\"heartbeat\",{}]");
+    else if (lp->client.state != GOODBYE)
+        ask(lp, 0);
+}
+
 static void begin(client *c)
 {
     longpoll *lp = of(c);
+    ev_init(&lp->later, on_later);
+    lp->later.data = lp;
     stream poll = { .on_bytes = on_poll_bytes, .on_end = on_poll_end, .user = lp };
     lp->polls[0] = lp->polls[1] = poll;
     lp->post = (stream){ .on_bytes = on_post_bytes, .on_end = on_post_end, .user = lp };
@@ -369,15 +395,10 @@ static void begin(client *c)
 static bool take_turn(client *c)
 {
     longpoll *lp = of(c);
-    if (c->state == GOODBYE) {
-        if (lp->silence != 0 && --lp->silence == 0)
-            post_in_vain(lp, "[null,\"1\",\"phoenix\",\"heartbeat\",{}]");
+    if (c->state == GOODBYE)
         return false;
-    }
     if (lp->asked[lp->newest])
         while_held(lp);
-    else if (c->state != GREETING)
-        ask(lp, 0);
     if (lp->nlines != 0 && soak_random(3) == 0)
         post_lines(lp);
     return true;
@@ -386,6 +407,7 @@ static bool take_turn(client *c)
 static void end(client *c)
 {
     longpoll *lp = of(c);
+    ev_timer_stop(soak_loop, &lp->later);
     stream_close(&lp->polls[0], false);
     stream_close(&lp->polls[1], false);
     stream_close(&lp->post, false);

@@ -129,14 +129,15 @@ static const channels_socket_handler handler = { .routes = routes,
                                                  .connect = on_connect,
                                                  .disconnect = on_disconnect };
 
-int soak_server_start(struct ev_loop *loop)
+int soak_server_start(struct ev_loop *loop, double window)
 {
     channels_config config = { .realloc = on_realloc,
                                .log = on_log,
                                .log_level = CHANNELS_LOG_ERROR,
                                .http_timeout_ms = 60000 };
     channels_mount_options options = { .max_queued = 200000,
-                                       .longpoll = { .on = true, .window_ms = 1000 } };
+                                       .longpoll = { .on = true,
+                                                     .window_ms = (uint32_t)(window * 1000) } };
     if (channels_endpoint_new(&endpoint, &config) != CHANNELS_OK ||
         channels_mount(endpoint, "/socket", &handler, &options, NULL) != CHANNELS_OK ||
         channels_ev_start(&adapter, loop, endpoint) != 0 ||

@@ -34,7 +34,8 @@ typedef struct soak_server {
 } soak_server;
 extern soak_server soak_served;
 
-int soak_server_start(struct ev_loop *loop); /* its port */
+/* Its port. A poll is held for `window` s. */
+int soak_server_start(struct ev_loop *loop, double window);
 void soak_server_stop(void);
 channels_endpoint *soak_server_endpoint(void);
 
@@ -44,6 +45,7 @@ channels_endpoint *soak_server_endpoint(void);
 typedef struct soak_manners {
     unsigned steps; /* each takes so many, then goes */
     bool wild;      /* goes without a goodbye, stops reading, sends what is no message */
+    double window;  /* s; of long polling */
 } soak_manners;
 
 /* Of all clients since the last soak_clients_start(). */

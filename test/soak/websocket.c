@@ -2,6 +2,8 @@
 #include "soak/client.h"
 #include "soak/stream.h"
 
+#define STALL 30 /* turns */
+
 typedef struct websocket {
     client client;
     stream stream;
