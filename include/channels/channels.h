@@ -357,7 +357,7 @@ CHANNELS_API int channels_stop(channels_channel *ch);
 CHANNELS_API void *channels_socket_assigns(channels_socket *s);
 CHANNELS_API channels_endpoint *channels_socket_endpoint(const channels_socket *s);
 CHANNELS_API const char *channels_socket_id(const channels_socket *s); /* NULL if it has none */
-/* "websocket" or "longpoll". */
+/* "websocket", "longpoll", or the name of your own. */
 CHANNELS_API const char *channels_socket_transport(const channels_socket *s);
 CHANNELS_API const char *channels_socket_path(const channels_socket *s); /* of its mount */
 /* "Phoenix.Socket.V2.JSONSerializer"; NULL while that is not settled, and for sockets without

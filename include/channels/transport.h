@@ -24,7 +24,9 @@ CHANNELS_API channels_buf *channels_buf_new(channels_endpoint *ep, size_t len, v
 /* How to reach a client. Called on the endpoint's thread, from inside other calls; may not call
  * back into the endpoint, but for what is said below (note what is to do, do it from the loop). */
 typedef struct channels_transport {
-    const char *name; /* names the mount's options: "websocket", "longpoll" */
+    /* "websocket" or "longpoll": the mount's options of that name hold, and its clients come to
+     * that path below it. Any other: they come to the path of the mount itself ("/socket"). */
+    const char *name;
     /* Optional. What a message looks like on this wire; asked once for a broadcast, not once for
      * each client. Takes `msg`, gives a buf (it may be the same); NULL if memory ran out. */
     channels_buf *(*frame)(channels_endpoint *ep, channels_buf *msg, channels_kind kind);

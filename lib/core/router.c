@@ -11,7 +11,7 @@ const char *channels__mount_pattern(const channels__mount *m, const char *transp
         return m->options.websocket.off ? NULL : m->options.websocket.path;
     if (strcmp(transport, "longpoll") == 0)
         return m->options.longpoll.on ? m->options.longpoll.path : NULL;
-    return NULL;
+    return m->path; /* of a host's own, which has no options */
 }
 
 channels__mount *channels__mount_find(channels_endpoint *ep, const char *path,

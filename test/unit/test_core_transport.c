@@ -1,5 +1,7 @@
 /* test_core_transport.c - what a transport of the host's is asked for: frames once for a broadcast,
  * bytes shared and not copied, and an end told once. */
+#include <channels/stats.h>
+
 #include "unit/core_case.h"
 
 #define MANY 40
@@ -153,9 +155,21 @@ static void other_names(void **state)
     };
     channels_request req = { .method = "GET", .path = "/socket/websocket", .query = "" };
     core_case *t = *state;
-    channels_socket *s;
-    assert_int_equal(channels_socket_open(t->host.ep, &req, &other, NULL, &s), CHANNELS_ERR_CLOSED);
-    assert_null(s);
+    channels_stats stats;
+    carrier c = { 0 };
+    assert_int_equal(channels_socket_open(t->host.ep, &req, &other, &c, &c.socket),
+                     CHANNELS_ERR_CLOSED);
+    assert_null(c.socket);
+    req.path = "/socket";
+    req.query = "vsn=2.0.0";
+    assert_int_equal(channels_socket_open(t->host.ep, &req, &other, &c, &c.socket), CHANNELS_OK);
+    assert_string_equal(channels_socket_transport(c.socket), "smoke signals");
+    assert_int_equal(channels_socket_receive(c.socket, json("[null,'1','phoenix','heartbeat',{}]")),
+                     CHANNELS_OK);
+    assert_int_equal(c.messages, 1);
+    assert_int_equal(channels_endpoint_stats(t->host.ep, &stats), CHANNELS_OK);
+    assert_int_equal(stats.sockets_other, 1);
+    channels_socket_closed(c.socket);
 }
 
 static void kinds_of_messages(void **state)
