@@ -8,13 +8,14 @@
 
 #include <cjson/cJSON.h>
 
-#define TICK 0.01 /* s; in each of them every tenth client acts */
+#define TICK 0.01   /* s; in each of them every tenth client acts */
+#define ARRIVALS 32 /* in each of them at first: nobody waits for long to be accepted */
 
 soak_clients soak_counted;
 struct ev_loop *soak_loop;
 int soak_port;
 static client **clients; /* NULL: has gone, and nobody came in its place */
-static unsigned total, turn;
+static unsigned total, arrived, turn;
 static bool refill;
 static soak_manners how;
 static ev_timer ticks;
@@ -313,6 +314,8 @@ void client_gone(client *c)
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop, (void)timer, (void)revents;
+    for (unsigned n = ARRIVALS; n != 0 && arrived < total; n--)
+        connect_anew(arrived++);
     for (unsigned n = total / 10 + 1; n != 0; n--) {
         client *c = clients[turn++ % total];
         if (c != NULL && c->carrier->turn(c))
@@ -329,8 +332,7 @@ void soak_clients_start(struct ev_loop *loop, int port, unsigned count, soak_man
     total = count;
     refill = true;
     clients = (client **)soak_alloc(count * sizeof(client *));
-    for (unsigned i = 0; i < count; i++)
-        connect_anew(i);
+    arrived = 0;
     ev_timer_init(&ticks, on_tick, TICK, TICK);
     ev_timer_start(loop, &ticks);
 }
@@ -338,6 +340,7 @@ void soak_clients_start(struct ev_loop *loop, int port, unsigned count, soak_man
 void soak_clients_finish(void)
 {
     refill = false;
+    arrived = total;
 }
 
 void soak_clients_free(void)
