@@ -134,7 +134,9 @@ int soak_server_start(struct ev_loop *loop, double window)
     channels_config config = { .realloc = on_realloc,
                                .log = on_log,
                                .log_level = CHANNELS_LOG_ERROR,
-                               .http_timeout_ms = 60000 };
+                               /* A connection that is kept may not be cut while its client
+                                * makes use of it again. */
+                               .http_timeout_ms = 600000 };
     channels_mount_options options = { .max_queued = 200000,
                                        .longpoll = { .on = true,
                                                      .window_ms = (uint32_t)(window * 1000) } };
