@@ -1,8 +1,10 @@
-/* own_http.c - my program has an HTTP server already: how does it hand over a WebSocket?
+/* own_http.c - my program has an HTTP server already: how does it hand over clients?
  *
- * The server reads the request; the stream, on which nothing has been answered, then goes to
- * channels_conn_new_from(). Here the server is libsoup on GLib's main loop, since it can give away
- * a connection in that state; GNU libmicrohttpd, which writes the answer 101 itself, cannot.
+ * The server reads the request. For a WebSocket the stream, on which nothing has been answered,
+ * then goes to channels_conn_new_from(); for long polling the request goes to
+ * channels_longpoll_request(), and the server sends the answer when it comes. Here the server is
+ * libsoup on GLib's main loop, since it can give away a connection in that state; GNU
+ * libmicrohttpd, which writes the answer 101 itself, cannot.
  *
  *     make demo-own_http
  *     curl http://127.0.0.1:4000/
@@ -19,6 +21,7 @@
 #include <libsoup/soup.h>
 
 #include <channels/channels.h>
+#include <channels/longpoll.h>
 
 #define MAX_HEADERS 100
 
@@ -213,21 +216,20 @@ static void hand_over(struct host *host, SoupServerMessage *msg, const channels_
     flush(c);
 }
 
-static void on_websocket(SoupServer *server, SoupServerMessage *msg, const char *path,
-                         GHashTable *query, void *data)
+/* The request as the library wants it, by what `headers` has room for. Free the result. */
+static char *describe(SoupServerMessage *msg, channels_header headers[MAX_HEADERS],
+                      channels_request *req)
 {
     GUri *uri = soup_server_message_get_uri(msg);
     GSocketAddress *peer = soup_server_message_get_remote_address(msg);
-    channels_header headers[MAX_HEADERS];
     SoupMessageHeadersIter each;
     size_t n = 0;
-    (void)server, (void)path, (void)query;
     soup_message_headers_iter_init(&each, soup_server_message_get_request_headers(msg));
     while (n < MAX_HEADERS &&
            soup_message_headers_iter_next(&each, &headers[n].name, &headers[n].value))
         n++;
     char *address = g_socket_connectable_to_string(G_SOCKET_CONNECTABLE(peer));
-    const channels_request req = {
+    *req = (channels_request){
         .method = soup_server_message_get_method(msg),
         .path = g_uri_get_path(uri),
         .query = g_uri_get_query(uri) != NULL ? g_uri_get_query(uri) : "",
@@ -236,9 +238,79 @@ static void on_websocket(SoupServer *server, SoupServerMessage *msg, const char 
         .peer = address,
         .tls = strcmp(g_uri_get_scheme(uri), "https") == 0,
     };
+    return address;
+}
+
+static void on_websocket(SoupServer *server, SoupServerMessage *msg, const char *path,
+                         GHashTable *query, void *data)
+{
+    channels_header headers[MAX_HEADERS];
+    channels_request req;
+    char *address = describe(msg, headers, &req);
+    (void)server, (void)path, (void)query;
     g_object_ref(msg); /* it would go with its stream */
     hand_over(data, msg, &req);
     g_object_unref(msg);
+    g_free(address);
+}
+
+/* --- Long polling: the server answers when the library says what ---------------------------- */
+
+struct asked {
+    channels_endpoint *ep;
+    SoupServerMessage *msg;
+    channels_ref request;
+};
+
+static void respond(void *arg, const channels_response *r)
+{
+    struct asked *a = arg;
+    SoupMessageHeaders *headers = soup_server_message_get_response_headers(a->msg);
+    soup_server_message_set_status(a->msg, (guint)r->status, NULL);
+    for (size_t i = 0; i < r->nheaders; i++)
+        soup_message_headers_append(headers, r->headers[i].name, r->headers[i].value);
+    soup_message_body_append(soup_server_message_get_response_body(a->msg), SOUP_MEMORY_COPY,
+                             r->body, r->body_len);
+    soup_server_message_unpause(a->msg);
+}
+
+static void on_sent(SoupServerMessage *msg, void *data)
+{
+    struct asked *a = data;
+    (void)msg;
+    channels_longpoll_done(a->ep, a->request, true);
+}
+
+static void on_finished(SoupServerMessage *msg, void *data)
+{
+    struct asked *a = data;
+    channels_longpoll_done(a->ep, a->request, false); /* nothing new if all was sent */
+    g_signal_handlers_disconnect_by_data(msg, a);
+    g_object_unref(msg);
+    g_free(a);
+}
+
+static void on_longpoll(SoupServer *server, SoupServerMessage *msg, const char *path,
+                        GHashTable *query, void *data)
+{
+    struct host *host = data;
+    GBytes *body = soup_message_body_flatten(soup_server_message_get_request_body(msg));
+    struct asked *a = g_new0(struct asked, 1);
+    channels_header headers[MAX_HEADERS];
+    channels_request req;
+    char *address = describe(msg, headers, &req);
+    (void)server, (void)path, (void)query;
+    req.body = g_bytes_get_data(body, &req.body_len);
+    a->ep = host->ep;
+    a->msg = g_object_ref(msg);
+    g_signal_connect(msg, "wrote-body", G_CALLBACK(on_sent), a);
+    g_signal_connect(msg, "finished", G_CALLBACK(on_finished), a);
+    soup_server_message_pause(msg);
+    if (channels_longpoll_request(host->ep, &req, respond, a, &a->request) != CHANNELS_OK) {
+        soup_server_message_set_status(msg, SOUP_STATUS_SERVICE_UNAVAILABLE, NULL);
+        soup_server_message_unpause(msg);
+    }
+    g_bytes_unref(body);
     g_free(address);
 }
 
@@ -249,6 +321,7 @@ static SoupServer *server_start(struct host *host, unsigned port)
     GError *error = NULL;
     soup_server_add_handler(server, NULL, on_page, NULL, NULL);
     soup_server_add_handler(server, "/socket/websocket", on_websocket, host, NULL);
+    soup_server_add_handler(server, "/socket/longpoll", on_longpoll, host, NULL);
     if (!soup_server_listen_local(server, port, SOUP_SERVER_LISTEN_IPV4_ONLY, &error)) {
         fprintf(stderr, "own_http: %s\n", error->message);
         exit(EXIT_FAILURE);
@@ -277,10 +350,11 @@ static gboolean stop(void *loop)
 int main(int argc, char **argv)
 {
     const channels_config config = { .log = print_log, .log_level = CHANNELS_LOG_WARNING };
+    const channels_mount_options options = { .longpoll.on = true };
     GMainLoop *loop = g_main_loop_new(NULL, FALSE);
     struct host host;
     if (channels_endpoint_new(&host.ep, &config) != CHANNELS_OK ||
-        channels_mount(host.ep, "/socket", &socket_handler, NULL, NULL) != CHANNELS_OK)
+        channels_mount(host.ep, "/socket", &socket_handler, &options, NULL) != CHANNELS_OK)
         return EXIT_FAILURE;
     host.clients = g_hash_table_new_full(NULL, NULL, client_free, NULL);
     GSource *source = endpoint_attach(host.ep);

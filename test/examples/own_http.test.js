@@ -21,3 +21,28 @@ test('own_http: who may not connect is told so by the library', LIMIT, async (t)
     const plain = await fetch(`http://127.0.0.1:${server.port}/socket/websocket`);
     assert.equal(plain.status, 400);
 });
+
+test('own_http: long polling through the HTTP server', LIMIT, async (t) => {
+    const server = await serve(t, 'own_http');
+    const url = `http://127.0.0.1:${server.port}/socket/longpoll?vsn=2.0.0`;
+    const poll = async (token) => (await fetch(`${url}&token=${token}`)).json();
+    const post = async (token, message) =>
+        (await fetch(`${url}&token=${token}`, { method: 'POST', body: JSON.stringify(message) })).json();
+    const open = async () => {
+        const { status, token } = await poll('');
+        assert.equal(status, 410);
+        assert.deepEqual(await post(token, ['1', '1', 'room:lobby', 'phx_join', {}]), { status: 200 });
+        const { messages } = await poll(token);
+        assert.equal(JSON.parse(messages[0])[4].status, 'ok');
+        return token;
+    };
+    const [a, b] = [await open(), await open()];
+    const held = poll(a);
+    await post(b, ['1', '2', 'room:lobby', 'shout', { text: 'hello' }]);
+    const { status, messages } = await held;
+    assert.equal(status, 200);
+    assert.deepEqual(JSON.parse(messages[0]), [null, null, 'room:lobby', 'shout', { text: 'hello' }]);
+    const preflight = await fetch(url, { method: 'OPTIONS' });
+    assert.equal(preflight.headers.get('access-control-allow-methods'), 'get, post, options');
+    assert.deepEqual(await post('nonsense', []), { status: 410 });
+});
