@@ -295,7 +295,8 @@ typedef struct channels_mount_options {
     const char *const *origins; /* NULL-ended: "https://example.com", "//host:81"; a host *.x stands
                                  * for x and all below it */
     /* For CHANNELS_ORIGIN_ASK. `origin` is the header as it came, "null" included; `user` is the
-     * mount's. A request without an Origin is not asked about. */
+     * mount's. A request without an Origin is not asked about; a client of long polling is asked
+     * about with each of its requests, with its first one twice. */
     bool (*ask_origin)(const char *origin, void *user);
     /* Clients may bring a token (`authToken` of phoenix.js), which connect() finds in the request:
      * by WebSocket among the subprotocols, to which "phoenix" is added in front, by long polling

@@ -7,7 +7,7 @@
 
 #include "base/ascii.h"
 #include "base/crypto.h"
-#include "wire/http.h"
+#include "wire/request.h"
 
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455, 1.3 */
 
@@ -35,15 +35,10 @@ static bool same_n(const char *item, size_t n, const char *token)
 
 static bool list_has(const char *list, const char *token)
 {
-    while (*list != '\0') {
-        list += strspn(list, ", \t");
-        size_t n = strcspn(list, ","), item = n;
-        while (item > 0 && (list[item - 1] == ' ' || list[item - 1] == '\t'))
-            item--;
-        if (same_n(list, item, token))
+    channels__str entry;
+    while ((entry = channels__next_entry(&list)).n != 0)
+        if (same_n(entry.p, entry.n, token))
             return true;
-        list += n;
-    }
     return false;
 }
 

@@ -87,14 +87,9 @@ static channels__session *session_of(channels__mount *m, const channels_request 
     return channels__session_find(m, token);
 }
 
-#define UNAVAILABLE "{\"errors\":{\"detail\":\"Service Unavailable\"}}"
-
 static int get(channels__mount *m, const channels_request *req, const channels__asker *asker,
                channels_ref *request)
 {
-    static const channels_response too_many = { .status = 503,
-                                                .body = UNAVAILABLE,
-                                                .body_len = sizeof UNAVAILABLE - 1 };
     channels__session *s = session_of(m, req);
     if (s != NULL)
         return channels__session_poll(s, asker, request);
@@ -102,7 +97,7 @@ static int get(channels__mount *m, const channels_request *req, const channels__
         channels__log(m->ep, CHANNELS_LOG_WARNING,
                       "refused a long-poll session of %s: it has %u already", m->path,
                       (unsigned)m->nsessions);
-        channels__longpoll_fail(asker, &too_many);
+        channels__longpoll_fail(asker, &channels__unavailable);
         return CHANNELS_OK;
     }
     s = channels__session_new(m);

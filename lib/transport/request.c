@@ -11,8 +11,6 @@
 /* Bytes of answers in the queue beyond which the next request has to wait. */
 #define MAX_UNSENT 262144u
 
-#define BAD_REQUEST "{\"errors\":{\"detail\":\"Bad Request\"}}"
-
 static const channels_header plain = { "content-type", "text/plain; charset=utf-8" };
 
 static channels_response text_response(int status, const channels_header *type, const char *body)
@@ -264,9 +262,8 @@ static int admit(channels_conn *c, channels_socket *s, bool later,
         return CHANNELS_OK;
     }
     if (handshake == CHANNELS__HANDSHAKE_FAULT) {
-        static const channels_header headers[] = {
-            { "content-type", "text/plain; charset=utf-8" }, { "sec-websocket-version", "13" }
-        };
+        static const channels_header headers[] = { { "content-type", "text/plain; charset=utf-8" },
+                                                   { "sec-websocket-version", "13" } };
         const channels_response r = { 400, headers, 2, text, strlen(text) };
         c->ep->stats.connects_refused_request++;
         channels__socket_closed(s);
@@ -393,7 +390,7 @@ static int handle_parsed(channels_conn *c)
     http->begun = false;
     http->is_1_1 = channels__http_is_1_1(http->parser);
     http->keep_alive = channels__http_keep_alive(http->parser);
-    int err = lacks_host(c, &req) ? fail(c, 400, BAD_REQUEST) : handle(c, &req);
+    int err = lacks_host(c, &req) ? fail(c, 400, channels__bad_request.body) : handle(c, &req);
     if (!c->upgraded)
         channels__http_reset(http->parser);
     return err;
@@ -424,7 +421,7 @@ int channels__conn_read(channels_conn *c, const char *data, size_t len, size_t *
     case CHANNELS__HTTP_MORE: return CHANNELS_OK;
     case CHANNELS__HTTP_CONTINUE: return say_continue(c);
     case CHANNELS__HTTP_REQUEST: return handle_parsed(c);
-    case CHANNELS__HTTP_MALFORMED: return fail(c, 400, BAD_REQUEST);
+    case CHANNELS__HTTP_MALFORMED: return fail(c, 400, channels__bad_request.body);
     case CHANNELS__HTTP_HEAD_TOO_LARGE:
         return fail(c, 431, "{\"errors\":{\"detail\":\"Request Header Fields Too Large\"}}");
     case CHANNELS__HTTP_BODY_TOO_LARGE: return body_too_large(c);

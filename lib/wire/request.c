@@ -14,6 +14,16 @@ const char *channels_request_header(const channels_request *req, const char *nam
     return NULL;
 }
 
+channels__str channels__next_entry(const char **list)
+{
+    const char *p = *list + strspn(*list, ", \t");
+    size_t n = strcspn(p, ",");
+    *list = p + n;
+    while (n > 0 && (p[n - 1] == ' ' || p[n - 1] == '\t'))
+        n--;
+    return channels__str_n(p, n);
+}
+
 static bool begins(const char *name, const char *with)
 {
     while (*with != '\0' && channels__lower(*name) == *with)

@@ -2,33 +2,21 @@
 #include "wire/subprotocol.h"
 
 #include "base/crypto.h"
+#include "wire/request.h"
 
 #define BEARER "base64url.bearer.phx."
 #define BEARER_LEN (sizeof BEARER - 1)
 
-/* --- Lists: between commas, without the blanks around ------------------------------------- */
-
-/* Empty ones do not count; n == 0 at the end. */
-static channels__str next_entry(const char **list)
-{
-    const char *p = *list + strspn(*list, ", \t");
-    size_t n = strcspn(p, ",");
-    *list = p + n;
-    while (n > 0 && (p[n - 1] == ' ' || p[n - 1] == '\t'))
-        n--;
-    return channels__str_n(p, n);
-}
+/* --- Subprotocols ------------------------------------------------------------------------- */
 
 static bool has(const char *list, const char *name)
 {
     channels__str entry;
-    while ((entry = next_entry(&list)).n != 0)
+    while ((entry = channels__next_entry(&list)).n != 0)
         if (channels__str_is(entry, name))
             return true;
     return false;
 }
-
-/* --- Subprotocols ------------------------------------------------------------------------- */
 
 bool channels__subprotocol_valid(const char *name)
 {
@@ -56,7 +44,7 @@ static bool is_bearer(channels__str entry)
 channels__str channels__bearer_find(const char *header)
 {
     channels__str entry, found = channels__str_none();
-    while ((entry = next_entry(&header)).n != 0) {
+    while ((entry = channels__next_entry(&header)).n != 0) {
         if (!is_bearer(entry))
             continue;
         if (found.p != NULL)
@@ -83,7 +71,7 @@ size_t channels__bearer_remove(const char *header, char *dst)
 {
     channels__str entry;
     char *to = dst;
-    while ((entry = next_entry(&header)).n != 0) {
+    while ((entry = channels__next_entry(&header)).n != 0) {
         if (is_bearer(entry))
             continue;
         if (to != dst) {
