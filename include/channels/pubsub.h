@@ -45,21 +45,40 @@ CHANNELS_API int channels_pubsub_direct_broadcast(channels_endpoint *ep, const c
 CHANNELS_API const char *channels_pubsub_node(const channels_endpoint *ep);
 
 /* --- Adapters: joining nodes --------------------------------------------------------------
- * Functions of the one who brings nodes together; called on the endpoint's thread, they must not
- * call back into it. Bytes are opaque, good for the call, and start with a version. */
+ * The functions of whoever brings nodes together: endpoints of other threads (<channels/hub.h>),
+ * other processes and machines (<channels/redis.h>). They are called on the endpoint's thread and,
+ * but for run() and what is said there, must not call back into it. Bytes are opaque, good for the
+ * call, and start with a version. Members other than broadcast() may be NULL. */
 struct channels_pubsub_adapter {
     const char *name;
-    /* To all other nodes. 0 or negative. */
+    /* In channels_endpoint_new(), when the endpoint is ready; channels_pubsub_node() works. `*self`
+     * is config.pubsub_self; what is put there instead is what the others are given. Negative:
+     * there will be no endpoint, and this is the result. */
+    int (*start)(void **self, channels_endpoint *ep);
+    /* In channels_endpoint_free(), the last of all calls. */
+    void (*stop)(void *self);
+    /* To all other nodes that are interested in `topic`, or simply to all. 0 or negative. What is
+     * meant for one node goes to "phx_node:" and its name, in which nobody else is interested. */
     int (*broadcast)(void *self, const char *topic, const void *data, size_t len);
-    /* To one other node. 0 or negative. */
-    int (*send_to)(void *self, const char *node, const void *data, size_t len);
-    /* The first subscriber of `topic` has come, or the last has gone. May be NULL. */
+    /* The first who listens to `topic` has come, or the last has gone. */
     void (*interest)(void *self, const char *topic, bool on);
+    /* channels_pubsub_deliver() was called by somebody else than this adapter, which may lead on to
+     * nodes that those who called cannot reach. */
+    void (*relay)(void *self, const char *topic, const void *data, size_t len);
+    /* From channels_endpoint_run(): time has come, or something else. May deliver. `now` is
+     * config.now_ms(). */
+    void (*run)(void *self, uint64_t now);
+    /* On that clock, when run() has to be called: 0 at once, UINT64_MAX not before it is asked
+     * again, which is before each sleep. */
+    uint64_t (*due)(void *self);
 };
 /* Bytes that another node's adapter was given; own ones are recognised and dropped. On the
  * endpoint's thread: from others, by channels_post(). CHANNELS_ERR_PROTOCOL if they are not
- * understood: nothing was delivered and `log` says why. */
+ * understood: nothing was delivered and `log` says why, at most once a minute. */
 CHANNELS_API int channels_pubsub_deliver(channels_endpoint *ep, const void *data, size_t len);
+/* One line to the endpoint's log, for adapters. */
+CHANNELS_API void channels_pubsub_log(channels_endpoint *ep, channels_log_level level,
+                                      const char *text);
 
 #ifdef __cplusplus
 }

@@ -90,6 +90,8 @@ static void stop_listening(channels_channel *ch)
 static void bury(channels_channel *ch)
 {
     channels_endpoint *ep = ch->socket->ep;
+    if (ch->present)
+        channels__services_channel_ended(ch);
     ch->state = CHANNELS__ENDED;
     ch->next = ep->dead_channels;
     ep->dead_channels = ch;

@@ -5,6 +5,7 @@
  *             │                    └─ slow: everyone else who listens
  *             ├─ sockets ── channels ── subscriptions, timers, refs
  *             ├─ run queue: what callbacks have still to be told
+ *             ├─ services: what higher floors put in, presence above all
  *             └─ refs, heap of timers, alarms, mailbox
  *
  * Life and death. Each public call that may lead to callbacks is between channels__enter() and
@@ -70,6 +71,7 @@ typedef struct channels__topics {
 typedef enum {
     CHANNELS__SUB_CHANNEL, /* to another topic than its own */
     CHANNELS__SUB_SOCKET,  /* to its id */
+    CHANNELS__SUB_NODE,    /* hears nothing; the adapter shall know that this node does */
     CHANNELS__SUB_FUNCTION
 } channels__sub_kind;
 
@@ -135,6 +137,7 @@ struct channels_channel {
     uint8_t state;         /* channels__channel_state */
     uint8_t admitting;     /* decided, but joined() and what waits have still to come */
     uint8_t null_join_ref; /* joined without a join_ref: what is kept is the ref, for pushes */
+    uint8_t present;       /* services want to know of its end */
     /* Then the assigns, then the join_ref as JSON text. */
     _Alignas(max_align_t) char assigns[];
 };
@@ -271,6 +274,46 @@ typedef struct channels__queue { /* a ring */
     size_t head, count, size;
 } channels__queue;
 
+/* --- Services: what higher floors put into an endpoint ------------------------------------- */
+
+/* What one node says to others. */
+typedef enum {
+    CHANNELS__NODE_JSON, /* broadcasts to channels and functions */
+    CHANNELS__NODE_BINARY,
+    CHANNELS__NODE_PRESENCE, /* from service to service */
+    CHANNELS__NODE_LONGPOLL,
+    CHANNELS__NODE_KINDS
+} channels__node_kind;
+
+typedef struct channels__node_message {
+    channels__node_kind kind;
+    uint64_t incarnation;    /* of `from`; set by channels__node_send(), as that is */
+    channels__str from;      /* node */
+    channels__str to;        /* the node it is for; empty: all */
+    channels__str topic;     /* of the broadcast or service; NUL-terminated, as `event` is */
+    channels__str event;     /* of the broadcast; a service is free to use it */
+    channels__str payload;
+} channels__node_message;
+
+/* Embedded in a struct of the floor that owns it. Functions may be NULL. */
+typedef struct channels__service {
+    struct channels__service *next;
+    channels__node_kind kind;
+    channels__subscriber *interest; /* in `topic` */
+    const char *topic;              /* of messages to all nodes; NULL: it gets none */
+    uint64_t due;                   /* of run(); UINT64_MAX: never */
+    void (*run)(struct channels__service *service);
+    /* From another node. Host code may be called only from end_turn(). */
+    void (*arrived)(struct channels__service *service, const channels__node_message *m);
+    /* Asked for by ep->unsettled: the outermost call is about to return, no callback runs. */
+    void (*end_turn)(struct channels__service *service);
+    /* The same flag set: a broadcast on `topic` is about to be delivered. */
+    void (*before_broadcast)(struct channels__service *service, channels__str topic);
+    /* Of a channel with `present`: it is ending, its last callback has run. */
+    void (*channel_ended)(struct channels__service *service, channels_channel *ch);
+    void (*free)(struct channels__service *service); /* the endpoint ends */
+} channels__service;
+
 /* --- The endpoint ------------------------------------------------------------------------- */
 
 /* What a callback has in hand, beginning with what it is shown: channels_msg_json() finds the rest
@@ -304,6 +347,12 @@ struct channels_endpoint {
     unsigned depth;       /* of public calls in each other */
     channels__hand *hand; /* of the callback that is running */
     channels_codec codec;
+    uint64_t incarnation; /* tells this endpoint from others that had or have its name */
+    uint64_t namesake;    /* the last other one that was told of */
+    uint64_t misread_until; /* no further line about messages that are not understood */
+    channels__subscriber *node_interest; /* in what is meant for this node alone */
+    channels__service *services;
+    bool unsettled; /* some service has something left to do in this turn */
     unsigned char session_key[CHANNELS__SHA256]; /* signs the tokens of long-poll sessions */
     channels__topics topics;
     channels__mount *mounts;
@@ -436,9 +485,28 @@ void channels__event_unref(channels__event *event);
 
 /* node.c */
 
-/* Through the adapter to all other nodes, or to the one named. */
+/* Through the adapter, to m->to or all other nodes. CHANNELS_OK and nothing done without one. */
+int channels__node_send(channels_endpoint *ep, const channels__node_message *m);
+/* The same for a broadcast; `node` NULL: all. */
 int channels__publish(channels_endpoint *ep, const char *node, channels__str topic,
                       const char *event, channels_payload p);
+/* The endpoint's interest in what is meant for it alone; NULL if memory ran out. */
+channels__subscriber *channels__node_interest(channels_endpoint *ep);
+/* What channels_pubsub_deliver() does, for adapters that live in the library: nothing is relayed. */
+int channels__node_receive(channels_endpoint *ep, const void *data, size_t len);
+
+/* service.c */
+
+/* False if memory ran out. Messages of its kind begin to arrive. */
+bool channels__service_add(channels_endpoint *ep, channels__service *service);
+void channels__service_remove(channels_endpoint *ep, channels__service *service);
+void channels__services_free(channels_endpoint *ep);
+void channels__services_run(channels_endpoint *ep); /* those that are due */
+uint64_t channels__services_due(const channels_endpoint *ep);
+void channels__services_end_turn(channels_endpoint *ep);
+void channels__services_before_broadcast(channels_endpoint *ep, channels__str topic);
+void channels__services_channel_ended(channels_channel *ch);
+void channels__services_arrived(channels_endpoint *ep, const channels__node_message *m);
 
 /* channel.c: what is on a channel, and running its callbacks. */
 

@@ -179,10 +179,16 @@ void channels__settle(channels_endpoint *ep)
     }
 }
 
+/* What services do at the end of a turn may make work, once; what comes of that is for the next. */
 void channels__leave(channels_endpoint *ep)
 {
-    if (ep->depth == 1)
+    if (ep->depth == 1) {
         channels__settle(ep);
+        if (ep->unsettled) {
+            channels__services_end_turn(ep);
+            channels__settle(ep);
+        }
+    }
     ep->depth--;
 }
 
@@ -288,11 +294,15 @@ void channels_endpoint_run(channels_endpoint *ep)
 {
     if (!channels__enter_outermost(ep, "channels_endpoint_run"))
         return;
+    const channels_pubsub_adapter *adapter = ep->config.pubsub;
     channels__settle(ep);
+    if (adapter != NULL && adapter->run != NULL)
+        adapter->run(ep->config.pubsub_self, ep->now);
     if (!channels__mailbox_empty(&ep->mailbox))
         read_mail(ep);
     fire_timers(ep);
     ring_alarms(ep);
+    channels__services_run(ep);
     if (ep->drain.on)
         channels__drain_run(ep);
     channels__leave(ep);
@@ -302,8 +312,13 @@ uint64_t channels_endpoint_timeout(const channels_endpoint *ep)
 {
     const channels__heap_node *top = channels__heap_top(&ep->timers);
     uint64_t due = top != NULL ? top->due : UINT64_MAX;
-    if (ep->queue.count != 0 || !channels__mailbox_empty(&ep->mailbox))
+    const channels_pubsub_adapter *adapter = ep->config.pubsub;
+    if (ep->queue.count != 0 || ep->unsettled || !channels__mailbox_empty(&ep->mailbox))
         return 0;
+    if (channels__services_due(ep) < due)
+        due = channels__services_due(ep);
+    if (adapter != NULL && adapter->due != NULL && adapter->due(ep->config.pubsub_self) < due)
+        due = adapter->due(ep->config.pubsub_self);
     for (const channels__alarms *a = ep->alarms; a != NULL; a = a->next)
         if (channels__alarms_due(a) < due)
             due = channels__alarms_due(a);
@@ -350,10 +365,12 @@ static bool config_ok(channels_endpoint *ep)
 {
     const channels_config *c = &ep->config;
     const char *wrong = NULL;
-    if (c->pubsub != NULL && (c->pubsub->broadcast == NULL || c->pubsub->send_to == NULL))
-        wrong = "the PubSub adapter lacks broadcast or send_to";
+    if (c->pubsub != NULL && c->pubsub->broadcast == NULL)
+        wrong = "the PubSub adapter lacks broadcast";
     else if (c->node != NULL && !channels__utf8_valid(c->node, strlen(c->node)))
         wrong = "the node's name is not UTF-8";
+    else if (c->node != NULL && c->node[0] == '\0')
+        wrong = "the node's name is empty";
     if (wrong != NULL)
         channels__log(ep, CHANNELS_LOG_ERROR, "channels_endpoint_new: %s", wrong);
     return wrong == NULL;
@@ -377,7 +394,7 @@ static bool make_session_key(channels_endpoint *ep)
  * string is ours yet. */
 static int own_strings(channels_endpoint *ep)
 {
-    uint64_t seed[3];
+    uint64_t seed[4];
     if (ep->config.random(ep->config.hooks, seed, sizeof seed) < 0 ||
         ep->config.random(ep->config.hooks, ep->session_key, sizeof ep->session_key) < 0) {
         channels__log(ep, CHANNELS_LOG_ERROR,
@@ -386,6 +403,7 @@ static int own_strings(channels_endpoint *ep)
     }
     channels__hash_key key = { seed[0], seed[1] };
     channels__topics_init(&ep->topics, &ep->mem, key);
+    ep->incarnation = seed[3];
     ep->config.host = channels__strdup(&ep->mem, ep->config.host);
     ep->config.node = ep->config.node != NULL ? channels__strdup(&ep->mem, ep->config.node)
                                               : random_name(&ep->mem, seed[2]);
@@ -407,6 +425,30 @@ static void endpoint_free(channels_endpoint *ep)
     channels__free(&mem, ep, sizeof *ep);
 }
 
+static void leave_nodes(channels_endpoint *ep)
+{
+    const channels_pubsub_adapter *adapter = ep->config.pubsub;
+    if (ep->node_interest != NULL)
+        channels__subscriber_end(ep, ep->node_interest);
+    if (adapter != NULL && adapter->stop != NULL)
+        adapter->stop(ep->config.pubsub_self);
+}
+
+static int join_nodes(channels_endpoint *ep)
+{
+    const channels_pubsub_adapter *adapter = ep->config.pubsub;
+    if (adapter == NULL)
+        return CHANNELS_OK;
+    int err = adapter->start != NULL ? adapter->start(&ep->config.pubsub_self, ep) : CHANNELS_OK;
+    if (err != CHANNELS_OK)
+        return err;
+    ep->node_interest = channels__node_interest(ep);
+    if (ep->node_interest != NULL)
+        return CHANNELS_OK;
+    leave_nodes(ep);
+    return CHANNELS_ERR_NOMEM;
+}
+
 int channels_endpoint_new(channels_endpoint **result, const channels_config *given)
 {
     channels_config config = { 0 };
@@ -423,6 +465,11 @@ int channels_endpoint_new(channels_endpoint **result, const channels_config *giv
     if (err != CHANNELS_OK) {
         if (err == CHANNELS_ERR_INVALID)
             ep->config.host = ep->config.node = NULL; /* still the caller's */
+        endpoint_free(ep);
+        return err;
+    }
+    err = join_nodes(ep);
+    if (err != CHANNELS_OK) {
         endpoint_free(ep);
         return err;
     }
@@ -462,11 +509,13 @@ void channels_endpoint_free(channels_endpoint *ep)
     end_sockets(ep);
     if (ep->transport_free != NULL)
         ep->transport_free(ep);
+    channels__services_free(ep);
     drop_queue(ep);
     drop_mail(ep);
     channels__functions_end(ep);
     bury(ep);
     while (!channels__list_empty(&ep->sockets)) /* of hosts that bring their own transport */
         channels__socket_free(CHANNELS__OF(ep->sockets.next, channels_socket, link));
+    leave_nodes(ep);
     endpoint_free(ep);
 }

@@ -179,6 +179,7 @@ static void deliver_to(fanout *f, channels__subscriber *sub)
             sub->to.socket->state >= CHANNELS__WAITING)
             channels__socket_doom(sub->to.socket, CHANNELS_DISCONNECTED, 1001);
         return;
+    case CHANNELS__SUB_NODE: return;
     }
 }
 
@@ -207,6 +208,8 @@ static void finish(fanout *f)
 int channels__deliver(channels_endpoint *ep, channels__str topic, const char *event,
                       channels_payload p, const channels_channel *except, uint32_t function)
 {
+    if (ep->unsettled)
+        channels__services_before_broadcast(ep, topic);
     const channels__topic *t = channels__topic_find(&ep->topics, topic);
     ep->stats.broadcasts++;
     if (t == NULL)

@@ -1,76 +1,132 @@
 /* node.c - messages between nodes: as bytes for the adapter, and back.
  *
- *   1 byte version | 1 byte kind | 4 x 4 bytes length of node, topic, event, payload, little end
- *   first | node NUL topic NUL event NUL payload */
+ *   1 byte version | 1 byte kind | 8 bytes incarnation of the sender | 5 x 4 bytes length of from,
+ *   to, topic, event, payload | from NUL to NUL topic NUL event NUL payload
+ *
+ * Numbers have their little end first. An empty `to` means all nodes. Of broadcasts the payload is
+ * a JSON object (kind 0) or bytes (1); services of nodes have kinds and formats of their own. */
 #include "core/core.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
 
 #define NODE_VERSION 1
-#define NODE_HEAD 18
+#define NODE_HEAD 30
+#define TEXTS 4 /* all parts but the payload */
 
-static void put_len(unsigned char *p, size_t n)
+#define PRIVATE "phx_node:" /* and a node's name: the topic that carries what is for it alone */
+
+/* --- Writing ------------------------------------------------------------------------------ */
+
+static unsigned char *put_number(unsigned char *at, uint64_t n, unsigned bytes)
 {
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (unsigned char)(n >> (8 * i));
+    for (; bytes != 0; bytes--, n >>= 8)
+        *at++ = (unsigned char)n;
+    return at;
 }
 
-static size_t get_len(const unsigned char *p)
+static unsigned char *put_bytes(unsigned char *at, channels__str s)
 {
-    return (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+    if (s.n != 0)
+        memcpy(at, s.p, s.n);
+    return at + s.n;
 }
 
-static unsigned char *put_bytes(unsigned char *at, const void *p, size_t n)
+static void write_message(unsigned char *at, const channels__node_message *m)
 {
-    if (n != 0)
-        memcpy(at, p, n);
-    return at + n;
+    const channels__str texts[TEXTS] = { m->from, m->to, m->topic, m->event };
+    *at++ = NODE_VERSION;
+    *at++ = (unsigned char)m->kind;
+    at = put_number(at, m->incarnation, 8);
+    for (unsigned i = 0; i < TEXTS; i++)
+        at = put_number(at, texts[i].n, 4);
+    at = put_number(at, m->payload.n, 4);
+    for (unsigned i = 0; i < TEXTS; i++) {
+        at = put_bytes(at, texts[i]);
+        *at++ = '\0';
+    }
+    put_bytes(at, m->payload);
 }
 
-static size_t node_message_len(const channels_endpoint *ep, channels__str topic, const char *event,
-                               channels_payload p)
+/* The name of node `name`'s own topic; NULL if memory ran out. */
+static char *private_topic(const channels__mem *mem, channels__str name)
 {
-    return NODE_HEAD + strlen(ep->config.node) + topic.n + strlen(event) + 3 + p.len;
+    char *topic = channels__zalloc(mem, sizeof PRIVATE + name.n);
+    if (topic == NULL)
+        return NULL;
+    memcpy(topic, PRIVATE, sizeof PRIVATE - 1);
+    memcpy(topic + sizeof PRIVATE - 1, name.p, name.n);
+    return topic;
 }
 
-static void node_message(const channels_endpoint *ep, unsigned char *at, channels__str topic,
-                         const char *event, channels_payload p)
+channels__subscriber *channels__node_interest(channels_endpoint *ep)
 {
-    size_t node_len = strlen(ep->config.node), event_len = strlen(event);
-    at[0] = NODE_VERSION;
-    at[1] = p.kind == CHANNELS_BINARY;
-    put_len(at + 2, node_len);
-    put_len(at + 6, topic.n);
-    put_len(at + 10, event_len);
-    put_len(at + 14, p.len);
-    at = put_bytes(at + NODE_HEAD, ep->config.node, node_len + 1);
-    at = put_bytes(at, topic.p, topic.n);
-    *at++ = '\0';
-    at = put_bytes(at, event, event_len + 1);
-    put_bytes(at, p.data, p.len);
+    channels__subscriber *sub = NULL;
+    char *name = private_topic(&ep->mem, channels__str_z(ep->config.node));
+    channels__topic *topic =
+        name != NULL ? channels__topic_get(&ep->topics, channels__str_z(name)) : NULL;
+    if (topic != NULL) {
+        sub = channels__subscriber_new(ep, topic, CHANNELS__SUB_NODE);
+        channels__topic_put(&ep->topics, topic);
+    }
+    channels__strfree(&ep->mem, name);
+    return sub;
+}
+
+static int give(channels_endpoint *ep, const channels__node_message *m, const void *data,
+                size_t len)
+{
+    void *self = ep->config.pubsub_self;
+    if (m->to.n == 0)
+        return ep->config.pubsub->broadcast(self, m->topic.p, data, len);
+    char *topic = private_topic(&ep->mem, m->to);
+    if (topic == NULL)
+        return CHANNELS_ERR_NOMEM;
+    int err = ep->config.pubsub->broadcast(self, topic, data, len);
+    channels__strfree(&ep->mem, topic);
+    return err;
+}
+
+int channels__node_send(channels_endpoint *ep, const channels__node_message *given)
+{
+    channels__node_message m = *given;
+    if (ep->config.pubsub == NULL)
+        return CHANNELS_OK;
+    if (m.topic.n > UINT32_MAX || m.payload.n > UINT32_MAX)
+        return CHANNELS_ERR_LIMIT;
+    m.from = channels__str_z(ep->config.node);
+    m.incarnation = ep->incarnation;
+    size_t len = NODE_HEAD + TEXTS + m.from.n + m.to.n + m.topic.n + m.event.n + m.payload.n;
+    unsigned char *bytes = channels__alloc(&ep->mem, len);
+    if (bytes == NULL)
+        return CHANNELS_ERR_NOMEM;
+    write_message(bytes, &m);
+    int err = give(ep, &m, bytes, len);
+    channels__free(&ep->mem, bytes, len);
+    return err;
 }
 
 int channels__publish(channels_endpoint *ep, const char *node, channels__str topic,
                       const char *event, channels_payload p)
 {
-    const channels_pubsub_adapter *adapter = ep->config.pubsub;
-    size_t len = node_message_len(ep, topic, event, p);
-    if (topic.n > UINT32_MAX || p.len > UINT32_MAX)
-        return CHANNELS_ERR_LIMIT;
-    unsigned char *bytes = channels__alloc(&ep->mem, len);
-    if (bytes == NULL)
-        return CHANNELS_ERR_NOMEM;
-    node_message(ep, bytes, topic, event, p);
-    int err = node != NULL ? adapter->send_to(ep->config.pubsub_self, node, bytes, len)
-                           : adapter->broadcast(ep->config.pubsub_self, topic.p, bytes, len);
-    channels__free(&ep->mem, bytes, len);
-    return err;
+    const channels__node_message m = {
+        .kind = p.kind == CHANNELS_BINARY ? CHANNELS__NODE_BINARY : CHANNELS__NODE_JSON,
+        .to = channels__str_z(node),
+        .topic = topic,
+        .event = channels__str_z(event),
+        .payload = channels__str_n(p.data, p.len),
+    };
+    return channels__node_send(ep, &m);
 }
 
-typedef struct node_parts {
-    channels__str node, topic, event;
-    channels_payload payload;
-} node_parts;
+/* --- Reading ------------------------------------------------------------------------------ */
+
+static uint64_t get_number(const unsigned char *p, unsigned bytes)
+{
+    uint64_t n = 0;
+    while (bytes-- != 0)
+        n = n << 8 | p[bytes];
+    return n;
+}
 
 /* Texts are NUL-terminated where they stand, and hold no other NUL. */
 static bool take_text(const unsigned char **at, const unsigned char *end, size_t len,
@@ -83,42 +139,105 @@ static bool take_text(const unsigned char **at, const unsigned char *end, size_t
     return channels__utf8_valid(text->p, len);
 }
 
-static bool parse_node_message(const unsigned char *at, size_t len, node_parts *parts)
+static bool payload_ok(const channels__node_message *m)
 {
-    const unsigned char *head = at, *end = at + len;
-    if (len < NODE_HEAD || head[0] != NODE_VERSION || head[1] > 1)
+    switch (m->kind) {
+    case CHANNELS__NODE_JSON: return channels__json_check(m->payload, CHANNELS__JSON_NESTING, true);
+    case CHANNELS__NODE_BINARY: return m->topic.n <= 255 && m->event.n <= 255;
+    default: return true; /* its service will see */
+    }
+}
+
+static bool read_message(const unsigned char *head, size_t len, channels__node_message *m)
+{
+    channels__str *texts[TEXTS] = { &m->from, &m->to, &m->topic, &m->event };
+    const unsigned char *at = head + NODE_HEAD, *end = head + len;
+    if (len < NODE_HEAD || head[0] != NODE_VERSION || head[1] >= CHANNELS__NODE_KINDS)
         return false;
-    at += NODE_HEAD;
-    if (!take_text(&at, end, get_len(head + 2), &parts->node) ||
-        !take_text(&at, end, get_len(head + 6), &parts->topic) ||
-        !take_text(&at, end, get_len(head + 10), &parts->event) ||
-        (size_t)(end - at) != get_len(head + 14))
+    m->kind = head[1];
+    m->incarnation = get_number(head + 2, 8);
+    for (unsigned i = 0; i < TEXTS; i++)
+        if (!take_text(&at, end, get_number(head + 10 + 4 * i, 4), texts[i]))
+            return false;
+    m->payload = channels__str_n((const char *)at, (size_t)(end - at));
+    return m->payload.n == get_number(head + 26, 4) && payload_ok(m);
+}
+
+/* Somebody may go on sending what we do not know: that is worth one line, not one for each. */
+static void complain(channels_endpoint *ep, const unsigned char *data, size_t len)
+{
+    if (ep->now < ep->misread_until)
+        return;
+    ep->misread_until = ep->now + 60000;
+    channels__log(ep, CHANNELS_LOG_ERROR,
+                  "channels_pubsub_deliver: %zu bytes from another node are not understood%s", len,
+                  len != 0 && data[0] != NODE_VERSION ? ": it speaks another version" : "");
+}
+
+/* Its own echo; or that of another node by the same name, which cannot be. */
+static bool is_own(channels_endpoint *ep, const channels__node_message *m)
+{
+    if (!channels__str_is(m->from, ep->config.node))
         return false;
-    parts->payload.kind = head[1] != 0 ? CHANNELS_BINARY : CHANNELS_JSON;
-    parts->payload.data = at;
-    parts->payload.len = (size_t)(end - at);
-    if (parts->payload.kind == CHANNELS_BINARY)
-        return parts->topic.n <= 255 && parts->event.n <= 255;
-    return channels__json_check(channels__str_n((const char *)at, parts->payload.len),
-                                CHANNELS__JSON_NESTING, true);
+    if (m->incarnation != ep->incarnation && m->incarnation != ep->namesake) {
+        ep->namesake = m->incarnation;
+        channels__log(ep, CHANNELS_LOG_ERROR,
+                      "another node is called %s too: config.node has to be unique",
+                      ep->config.node);
+    }
+    return true;
+}
+
+static int receive(channels_endpoint *ep, const void *data, size_t len, channels__node_message *m)
+{
+    memset(m, 0, sizeof *m);
+    if (!read_message(data, len, m)) {
+        complain(ep, data, len);
+        return CHANNELS_ERR_PROTOCOL;
+    }
+    if (is_own(ep, m) || (m->to.n != 0 && !channels__str_is(m->to, ep->config.node)))
+        return CHANNELS_OK;
+    if (m->kind > CHANNELS__NODE_BINARY) {
+        channels__services_arrived(ep, m);
+        return CHANNELS_OK;
+    }
+    channels_payload p = { m->kind == CHANNELS__NODE_BINARY ? CHANNELS_BINARY : CHANNELS_JSON,
+                           m->payload.p, m->payload.n };
+    return channels__deliver(ep, m->topic, m->event.p, p, NULL, 0);
+}
+
+int channels__node_receive(channels_endpoint *ep, const void *data, size_t len)
+{
+    channels__node_message m;
+    return receive(ep, data, len, &m);
+}
+
+static void relay(channels_endpoint *ep, const channels__node_message *m, const void *data,
+                  size_t len)
+{
+    void *self = ep->config.pubsub_self;
+    char *topic = m->to.n != 0 ? private_topic(&ep->mem, m->to) : NULL;
+    if (m->to.n == 0)
+        ep->config.pubsub->relay(self, m->topic.p, data, len);
+    else if (topic != NULL)
+        ep->config.pubsub->relay(self, topic, data, len);
+    channels__strfree(&ep->mem, topic);
 }
 
 int channels_pubsub_deliver(channels_endpoint *ep, const void *data, size_t len)
 {
-    node_parts m;
+    channels__node_message m;
     if (!channels__enter(ep, "channels_pubsub_deliver"))
         return CHANNELS_ERR_MISUSE;
-    int err = CHANNELS_OK;
-    if (!parse_node_message(data, len, &m)) {
-        channels__log(ep, CHANNELS_LOG_ERROR,
-                      "channels_pubsub_deliver: %zu bytes from another node are not understood%s",
-                      len, len != 0 && *(const unsigned char *)data != NODE_VERSION
-                               ? ": it speaks another version"
-                               : "");
-        err = CHANNELS_ERR_PROTOCOL;
-    } else if (!channels__str_is(m.node, ep->config.node)) {
-        err = channels__deliver(ep, m.topic, m.event.p, m.payload, NULL, 0);
-    }
+    int err = receive(ep, data, len, &m);
+    if (err != CHANNELS_ERR_PROTOCOL && ep->config.pubsub != NULL &&
+        ep->config.pubsub->relay != NULL && !channels__str_is(m.from, ep->config.node))
+        relay(ep, &m, data, len);
     channels__leave(ep);
     return err;
+}
+
+void channels_pubsub_log(channels_endpoint *ep, channels_log_level level, const char *text)
+{
+    channels__log(ep, level, "%s", text);
 }

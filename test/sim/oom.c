@@ -274,8 +274,7 @@ static int publish(void *self, const char *topic, const void *data, size_t len)
 }
 
 static const channels_pubsub_adapter adapter = { .name = "none",
-                                                 .broadcast = publish,
-                                                 .send_to = publish };
+                                                 .broadcast = publish };
 
 /* --- The life ----------------------------------------------------------------------------- */
 

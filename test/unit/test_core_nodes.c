@@ -33,13 +33,7 @@ static int keep(node *n, const char *to, const void *data, size_t len)
 
 static int adapter_broadcast(void *self, const char *topic, const void *data, size_t len)
 {
-    (void)topic;
-    return keep(self, "all", data, len);
-}
-
-static int adapter_send_to(void *self, const char *to, const void *data, size_t len)
-{
-    return keep(self, to, data, len);
+    return keep(self, topic, data, len);
 }
 
 static void adapter_interest(void *self, const char *topic, bool on)
@@ -51,7 +45,6 @@ static void adapter_interest(void *self, const char *topic, bool on)
 
 static const channels_pubsub_adapter adapter = { .name = "test",
                                                  .broadcast = adapter_broadcast,
-                                                 .send_to = adapter_send_to,
                                                  .interest = adapter_interest };
 
 typedef struct two_nodes {
@@ -150,7 +143,7 @@ static void direct(void **state)
     channels_payload empty = channels_empty();
     assert_string_equal(channels_pubsub_node(t->a.host.ep), "node-a");
     channels_pubsub_direct_broadcast(t->a.host.ep, "node-b", "room:a", "to b", empty);
-    assert_string_equal(t->a.out[0].to, "node-b");
+    assert_string_equal(t->a.out[0].to, "phx_node:node-b");
     quiet(t->a.client);
     carry(&t->a, &t->b);
     hear(t->b.client, "[null,null,'room:a','to b',{}]");
@@ -202,6 +195,7 @@ static void garbage(void **state)
         unsigned char *cut = malloc(n != 0 ? n : 1);
         memcpy(cut, l->bytes, n);
         t->b.host.log[0] = '\0';
+        channels_test_wait(&t->b.host, 60000);
         assert_int_equal(channels_pubsub_deliver(ep, cut, n), CHANNELS_ERR_PROTOCOL);
         assert_string_not_equal(t->b.host.log, "");
         free(cut);
@@ -217,6 +211,11 @@ static void garbage(void **state)
             l->bytes[at] ^= (unsigned char)(1 << bit);
         }
     l->bytes[0]++;
+    t->b.host.log[0] = '\0';
+    channels_test_wait(&t->b.host, 59999);
+    assert_int_equal(channels_pubsub_deliver(ep, l->bytes, l->len), CHANNELS_ERR_PROTOCOL);
+    assert_string_equal(t->b.host.log, "");
+    channels_test_wait(&t->b.host, 1);
     assert_int_equal(channels_pubsub_deliver(ep, l->bytes, l->len), CHANNELS_ERR_PROTOCOL);
     assert_non_null(strstr(t->b.host.log, "version"));
     while (channels_test_hear(t->b.client) != NULL)
@@ -241,7 +240,7 @@ static void interest(void **state)
     two_nodes *t = *state;
     node *n = &t->a;
     channels_subscription sub;
-    assert_string_equal(n->interest, "+room:a;");
+    assert_string_equal(n->interest, "+phx_node:node-a;+room:a;");
     n->interest[0] = '\0';
     channels_pubsub_subscribe(n->host.ep, "room:a", nothing, NULL, &sub);
     say(n->client, "['1','2','room:a','phx_leave',{}]");
@@ -263,6 +262,7 @@ static void interest(void **state)
     n->interest[0] = '\0';
     channels_pubsub_broadcast(n->host.ep, "nobody:here", "e", channels_empty());
     assert_string_equal(n->interest, "");
+    strcpy(n->interest, "+phx_node:node-a;");
 }
 
 static int refuse_with_news(channels_channel *ch, const channels_msg *msg, probe *p)
@@ -294,7 +294,123 @@ static void interest_of_what_was_refused(void **state)
     channels_test_client *c = NULL;
     assert_int_equal(core_connect(&c, &n->host, V2), CHANNELS_REFUSE);
     assert_string_equal(n->interest, "+one;+two;-one;-two;");
-    strcpy(n->interest, "+room:a;");
+    strcpy(n->interest, "+phx_node:node-a;+room:a;");
+}
+
+/* Its own name in another's mouth: two nodes with one configuration. */
+static void namesakes(void **state)
+{
+    two_nodes *t = *state;
+    node twin = { .host = { .random = 99 } };
+    start(&twin, "node-a");
+    say(twin.client, "['1','2','room:a','shout',{}]");
+    hear(twin.client, "[null,null,'room:a','shout',{}]");
+    for (int i = 0; i < 2; i++) {
+        t->a.host.log[0] = '\0';
+        channels_pubsub_deliver(t->a.host.ep, twin.out[0].bytes, twin.out[0].len);
+        assert_true((strstr(t->a.host.log, "node-a too") != NULL) == (i == 0));
+    }
+    quiet(t->a.client);
+    channels_test_stop(&twin.host);
+}
+
+/* --- An adapter with everything ------------------------------------------------------------- */
+
+typedef struct full {
+    char said[256]; /* what it was called for */
+    channels_endpoint *ep;
+    uint64_t due;
+    const letter *mail; /* delivered by run() */
+    int err;
+} full;
+
+static void note(full *f, const char *what)
+{
+    size_t used = strlen(f->said);
+    snprintf(f->said + used, sizeof f->said - used, "%s;", what);
+}
+
+static int full_start(void **self, channels_endpoint *ep)
+{
+    full *f = *(full **)*self;
+    *self = f; /* of this endpoint's own */
+    f->ep = ep;
+    note(f, channels_pubsub_node(ep));
+    return f->err;
+}
+
+static void full_stop(void *self)
+{
+    note(self, "stop");
+}
+
+static int full_broadcast(void *self, const char *topic, const void *data, size_t len)
+{
+    (void)data, (void)len;
+    note(self, topic);
+    return CHANNELS_OK;
+}
+
+static void full_relay(void *self, const char *topic, const void *data, size_t len)
+{
+    (void)data, (void)len;
+    note(self, "relay");
+    note(self, topic);
+}
+
+static void full_run(void *self, uint64_t now)
+{
+    full *f = self;
+    if (now < f->due)
+        return;
+    note(f, "run");
+    f->due = UINT64_MAX;
+    if (f->mail != NULL)
+        channels_pubsub_deliver(f->ep, f->mail->bytes, f->mail->len);
+}
+
+static uint64_t full_due(void *self)
+{
+    return ((full *)self)->due;
+}
+
+static const channels_pubsub_adapter full_adapter = { .name = "full",
+                                                      .start = full_start,
+                                                      .stop = full_stop,
+                                                      .broadcast = full_broadcast,
+                                                      .relay = full_relay,
+                                                      .run = full_run,
+                                                      .due = full_due };
+
+static void all_calls_of_an_adapter(void **state)
+{
+    two_nodes *t = *state;
+    full f = { .due = UINT64_MAX }, *f_of = &f;
+    channels_config config = { .node = "full", .pubsub = &full_adapter, .pubsub_self = &f_of };
+    channels_test host = { .on_failure = unit_failure };
+    assert_int_equal(channels_test_start(&host, &config), CHANNELS_OK);
+    assert_string_equal(f.said, "full;");
+    f.said[0] = '\0';
+    assert_int_equal(channels_endpoint_timeout(host.ep), UINT64_MAX);
+    f.due = host.now + 10;
+    assert_int_equal(channels_endpoint_timeout(host.ep), 10);
+    channels_pubsub_broadcast(t->a.host.ep, "room:a", "e", channels_empty());
+    f.mail = &t->a.out[0];
+    channels_test_wait(&host, 10);
+    assert_string_equal(f.said, "run;relay;room:a;");
+    f.said[0] = '\0';
+    channels_pubsub_direct_broadcast(t->a.host.ep, "elsewhere", "room:a", "e", channels_empty());
+    channels_pubsub_deliver(host.ep, t->a.out[1].bytes, t->a.out[1].len);
+    assert_string_equal(f.said, "relay;phx_node:elsewhere;");
+    f.said[0] = '\0';
+    assert_int_equal(channels_test_stop(&host), 0);
+    assert_string_equal(f.said, "stop;");
+    f.err = -7;
+    host.on_failure = NULL;
+    channels_endpoint *ep;
+    config.pubsub_self = &f_of;
+    assert_int_equal(channels_endpoint_new(&ep, &config), -7);
+    assert_null(ep);
 }
 
 #define TWO_NODES(fn) cmocka_unit_test_setup_teardown(fn, start_two, stop_two)
@@ -310,6 +426,8 @@ int main(void)
         TWO_NODES(garbage),
         TWO_NODES(interest),
         TWO_NODES(interest_of_what_was_refused),
+        TWO_NODES(namesakes),
+        TWO_NODES(all_calls_of_an_adapter),
     };
     return cmocka_run_group_tests_name("core_nodes", tests, NULL, NULL);
 }
