@@ -27,7 +27,12 @@
  *
  * `shown` tells of each entry whether a join has been reported; what is listed is what is shown, so
  * a list is always the sum of the joins and leaves reported before it. An entry of a node that is
- * down, or that has come back and is not up to date yet, is kept and not shown. */
+ * down, or that has come back and is not up to date yet, is kept and not shown.
+ *
+ * No node passes on what it heard of a third, as Phoenix' do: on a bus each node reaches all or
+ * none. Who cannot hear a node hides what it tracks after down_ms whatever others know of it, so
+ * nobody can be made to report a second leave by somebody who saw more, and a partial
+ * split heals from the log of the origin alone. */
 #ifndef CHANNELS_PRESENCE_STATE_H
 #define CHANNELS_PRESENCE_STATE_H
 
@@ -52,10 +57,12 @@ typedef struct channels__meta {
 
 /* Nothing here may call the state but to read it. */
 typedef struct channels__state_events {
-    /* A join (`before` NULL), a leave (`after` NULL) or an update. False if it could not be noted
-     * (memory): then the change has not happened, and what came from elsewhere is tried again. */
+    /* A join (`before` NULL), a leave (`after` NULL) or an update, before it is done. False if it
+     * could not be noted (memory): then it does not happen, and what came from elsewhere is tried
+     * again. */
     bool (*changed)(void *arg, const channels__meta *before, const channels__meta *after);
-    /* To the node of that name, NULL: to all others. What fails is repaired like what was lost. */
+    /* To the node of that name, NULL: to all others; not before this returns. What fails is
+     * repaired like what was lost. */
     void (*send)(void *arg, const char *node, const void *data, size_t len);
     /* One line; `level` is a channels_log_level. */
     void (*log)(void *arg, int level, const char *text);
@@ -84,7 +91,8 @@ void channels__state_free(channels__state *state);
 /* --- Own entries: reported at once, sent with the next tick. Negative results: nothing changed ---
  */
 
-/* *born names it from now on. `json` is stored as it is given. */
+/* *born names it from now on. The topic is UTF-8, not empty and without a NUL, the key UTF-8,
+ * `json` a checked object, stored as it is given: others refuse what is not. */
 int channels__state_track(channels__state *state, channels__str topic, channels__str key,
                           channels__str json, uint64_t *born);
 /* CHANNELS_ERR_CLOSED: there is none. */
@@ -98,10 +106,12 @@ int channels__state_untrack(channels__state *state, uint64_t born);
  * for what was missed, finds who is down. One that comes more than a broadcast_ms late looks for
  * nobody who is down: what they sent meanwhile has yet to be read. */
 void channels__state_tick(channels__state *state, uint64_t now);
-/* A message of another node. CHANNELS_ERR_PROTOCOL: not understood, nothing of it was taken. */
+/* A message of another node. CHANNELS_ERR_PROTOCOL: not understood, nothing of it was taken.
+ * CHANNELS_ERR_NOMEM: as if it was lost. */
 int channels__state_receive(channels__state *state, const char *node, uint64_t incarnation,
                             const void *data, size_t len, uint64_t now);
-/* Says bye: others drop our entries at once instead of when they find us down. */
+/* Says bye: others drop our entries at once instead of when they find us down. Nothing is sent
+ * after it. */
 void channels__state_bye(channels__state *state);
 
 /* --- Reading: what is shown ----------------------------------------------------------------- */
@@ -131,8 +141,9 @@ void channels__state_nodes(const channels__state *state,
                            void *arg);
 /* What it sent and took since it began. */
 typedef struct channels__state_counts {
-    uint64_t entries, own_entries;                  /* now */
-    uint64_t sent, sent_bytes, requests, snapshots; /* parts */
+    uint64_t entries, own_entries; /* now */
+    uint64_t sent, sent_bytes;     /* messages of all kinds; of them */
+    uint64_t requests, snapshots;  /* ours; parts of ours */
 } channels__state_counts;
 void channels__state_count(const channels__state *state, channels__state_counts *counts);
 
