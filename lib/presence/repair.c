@@ -5,12 +5,10 @@
  * One that begins later waits (bounded), and what lies between is asked for. An answer is one
  * message; who is then still behind asks again, so what is on the way is bounded too. Who has
  * missed removals that are no longer known gets a snapshot in parts, by the same walk behind a
- * cursor:
- *
- *   - an entry that changes meanwhile moves behind the cursor, so one that lives throughout is
- * named by some part; what none has named and is not newer than the last part is gone;
- *   - a part may know more than the first did, but what was removed meanwhile is only in the log:
- *     `applied` becomes the clock of the first part, and the rest follows as a delta.
+ * cursor. An entry that changes meanwhile moves behind the cursor, so one that lives throughout is
+ * named by some part; what none has named is gone. A part may know more than the first did, but
+ * what was removed meanwhile is only in the log: `applied` becomes the clock of the first part, and
+ * the rest follows as a delta.
  *
  * Each answer names its request and each request waits for one answer, so a late or repeated part
  * is known for what it is. */
@@ -218,14 +216,15 @@ static bool apply_changes(channels__state *state, channels__replica *r, const ch
     return apply_records(state, r, m->records, m->end, m->from, m->to) && apply_early(state, r);
 }
 
-/* After the last part: what none has named is gone. */
-static bool sweep(channels__state *state, channels__replica *r, uint64_t clock)
+/* After the last part: what none has named is gone. Nothing that is held is newer than the last
+ * part: a delta that had brought it would have got past `begun`, and ended the snapshot. */
+static bool sweep(channels__state *state, channels__replica *r)
 {
     channels__map_node *n = channels__map_next(&r->entries, NULL), *next;
     for (; n != NULL; n = next) {
         channels__entry *e = CHANNELS__OF(n, channels__entry, node);
         next = channels__map_next(&r->entries, n);
-        if (e->snapshot != r->snapshot && e->clock <= clock && !channels__entry_remove(state, e))
+        if (e->snapshot != r->snapshot && !channels__entry_remove(state, e))
             return false;
     }
     return true;
@@ -243,7 +242,7 @@ static bool apply_part(channels__state *state, channels__replica *r, const chann
     r->cursor = m->to;
     if (m->to < m->clock)
         return true;
-    if (!sweep(state, r, m->clock))
+    if (!sweep(state, r))
         return false;
     if (r->applied < r->begun)
         r->applied = r->begun;
@@ -253,8 +252,8 @@ static bool apply_part(channels__state *state, channels__replica *r, const chann
 
 static bool apply_snapshot(channels__state *state, channels__replica *r, const channels__message *m)
 {
-    if (!answers(state, r, m) || m->from != r->cursor)
-        return true;
+    if (!answers(state, r, m) || m->from != r->cursor || m->clock <= r->applied)
+        return true; /* the last: it is late, and may name who is known to have gone since */
     if (m->from == 0) {
         r->snapshot++;
         r->begun = m->clock;

@@ -152,11 +152,34 @@ static void hand_over(presence_case *c, const presence_parcel *p, presence_node 
         assert_int_equal(err, CHANNELS_OK);
 }
 
+bool presence_deliver_one(presence_case *c)
+{
+    presence_parcel *p = take_due(c);
+    for (unsigned i = 0; p != NULL && i < NODES; i++)
+        hand_over(c, p, &c->nodes[i]);
+    free(p);
+    return p != NULL;
+}
+
 void presence_deliver(presence_case *c)
 {
-    for (presence_parcel *p; (p = take_due(c)) != NULL; free(p))
-        for (unsigned i = 0; i < NODES; i++)
-            hand_over(c, p, &c->nodes[i]);
+    while (presence_deliver_one(c)) {
+    }
+}
+
+presence_parcel *presence_take(presence_case *c)
+{
+    presence_parcel *all = c->first;
+    c->first = NULL;
+    c->last = &c->first;
+    return all;
+}
+
+void presence_put(presence_case *c, presence_parcel *parcels)
+{
+    *c->last = parcels;
+    while (*c->last != NULL)
+        c->last = &(*c->last)->next;
 }
 
 /* --- Nodes -------------------------------------------------------------------------------- */
@@ -192,8 +215,10 @@ void presence_node_kill(presence_node *n)
     channels__state_free(n->state);
     n->state = NULL;
     assert_int_equal(n->faulty.memory.blocks, 0);
-    for (channels__map_node *m; (m = channels__map_next(&n->view, NULL)) != NULL;)
+    for (channels__map_node *m = channels__map_next(&n->view, NULL), *next; m != NULL; m = next) {
+        next = channels__map_next(&n->view, m);
         seen_drop(n, (seen *)(void *)m);
+    }
     channels__map_deinit(&n->view);
 }
 

@@ -65,8 +65,13 @@ uint32_t presence_random(presence_case *c, uint32_t below);
 presence_node *presence_node_start(presence_case *c, unsigned n);
 void presence_node_kill(presence_node *n);
 
-/* What is due is delivered, with what comes of it. */
+/* What is due is delivered, with what comes of it; or only the first of it: false if there is none.
+ */
 void presence_deliver(presence_case *c);
+bool presence_deliver_one(presence_case *c);
+/* Takes all that is on the way; puts it, or something else, back behind what is. */
+presence_parcel *presence_take(presence_case *c);
+void presence_put(presence_case *c, presence_parcel *parcels);
 /* So many periods: time goes on, each ticks, and all is delivered. */
 void presence_ticks(presence_case *c, unsigned periods);
 
