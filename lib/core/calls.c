@@ -1,8 +1,7 @@
 /* calls.c - what the application calls on a channel it was given. */
 #include "core/core.h"
 
-/* The channel's socket can be reached through it: joined, or in terminate() and not gone. */
-static int reachable(const channels_channel *ch, const char *call)
+int channels__channel_reachable(const channels_channel *ch, const char *call)
 {
     if (ch->state == CHANNELS__ENDED)
         return CHANNELS_ERR_CLOSED;
@@ -16,18 +15,13 @@ static int reachable(const channels_channel *ch, const char *call)
 static int push(channels_channel *ch, const char *event, channels_payload p)
 {
     channels_endpoint *ep = ch->socket->ep;
-    int err = reachable(ch, "channels_push");
+    int err = channels__channel_reachable(ch, "channels_push");
     if (err != CHANNELS_OK)
         return err;
     if (!channels__name_ok(ep, "channels_push", "event", event) ||
         !channels__payload_ok(ep, "channels_push", p, true))
         return CHANNELS_ERR_INVALID;
-    channels_outgoing out = { .form = CHANNELS_PUSH,
-                              .join_ref = channels__join_ref(ch),
-                              .topic = channels__str_n(ch->topic->name, ch->topic->len),
-                              .event = channels__str_z(event),
-                              .payload = p };
-    return channels__socket_post(ch->socket, &out);
+    return channels__channel_push(ch, event, p);
 }
 
 int channels_push(channels_channel *ch, const char *event, channels_payload p)
@@ -91,7 +85,7 @@ static int broadcast(channels_channel *ch, const channels_channel *except, const
     channels_endpoint *ep = ch->socket->ep;
     if (!channels__enter(ep, call))
         return CHANNELS_ERR_MISUSE;
-    int err = reachable(ch, call);
+    int err = channels__channel_reachable(ch, call);
     if (err == CHANNELS_OK)
         err = channels__broadcast(ep, call, channels__str_n(ch->topic->name, ch->topic->len), event,
                                   p, except, 0, true);

@@ -179,6 +179,16 @@ void channels__channel_leave(channels_channel *ch, const channels_incoming *msg)
     channels__channel_end(ch, CHANNELS_LEFT);
 }
 
+int channels__channel_push(channels_channel *ch, const char *event, channels_payload p)
+{
+    channels_outgoing out = { .form = CHANNELS_PUSH,
+                              .join_ref = channels__join_ref(ch),
+                              .topic = channels__str_n(ch->topic->name, ch->topic->len),
+                              .event = channels__str_z(event),
+                              .payload = p };
+    return channels__socket_post(ch->socket, &out);
+}
+
 int channels__channel_reply(channels_channel *ch, channels__str ref, const char *status,
                             channels_payload p)
 {

@@ -210,7 +210,8 @@ typedef enum {
     CHANNELS__REF_REQUEST,
     CHANNELS__REF_SESSION, /* of long polling */
     CHANNELS__REF_POLL,    /* a request that its session has not done with */
-    CHANNELS__REF_FUNCTION
+    CHANNELS__REF_FUNCTION,
+    CHANNELS__REF_BATCH /* of presences that are fetched */
 } channels__ref_kind;
 
 typedef struct channels__slot {
@@ -222,6 +223,7 @@ typedef struct channels__slot {
         channels_socket *socket;
         channels__subscriber *function;
         struct channels__session *session;
+        struct channels_presence_batch *batch;
         struct {
             int (*respond)(void *carrier, const channels_response *r); /* frees the slot */
             void *carrier;
@@ -438,6 +440,7 @@ const char *channels__mount_pattern(const channels__mount *m, const char *transp
 channels__mount *channels__mount_find(channels_endpoint *ep, const char *path,
                                       const char *transport);
 const channels_route *channels__route_find(const channels_route *routes, channels__str topic);
+bool channels__topic_matches(channels__str topic, const char *pattern); /* as those of routes */
 
 /* drain.c */
 
@@ -517,6 +520,7 @@ void channels__channel_in(channels_channel *ch, const channels_incoming *msg);
 void channels__channel_leave(channels_channel *ch, const channels_incoming *msg);
 int channels__channel_reply(channels_channel *ch, channels__str ref, const char *status,
                             channels_payload p);
+int channels__channel_push(channels_channel *ch, const char *event, channels_payload p);
 /* Ends it and says so on the wire unless its socket is ending. */
 void channels__channel_end(channels_channel *ch, channels_reason why);
 /* Unlinks it from everything and says nothing: a join that came to nothing. */
@@ -547,6 +551,12 @@ static inline channels__str channels__raw_join_ref(const channels_channel *ch)
 {
     return ch->null_join_ref ? channels__str_none() : channels__join_ref(ch);
 }
+
+/* calls.c */
+
+/* CHANNELS_OK if its client can be reached through it: joined, or in terminate() and not gone; told
+ * in words if it has not joined yet. */
+int channels__channel_reachable(const channels_channel *ch, const char *call);
 
 /* join.c */
 

@@ -27,7 +27,7 @@ channels__mount *channels__mount_find(channels_endpoint *ep, const char *path,
 
 /* --- Topics ------------------------------------------------------------------------------- */
 
-static bool pattern_matches(const char *pattern, channels__str topic)
+bool channels__topic_matches(channels__str topic, const char *pattern)
 {
     size_t n = strlen(pattern);
     if (n != 0 && pattern[n - 1] == '*')
@@ -38,7 +38,7 @@ static bool pattern_matches(const char *pattern, channels__str topic)
 const channels_route *channels__route_find(const channels_route *routes, channels__str topic)
 {
     for (; routes != NULL && routes->pattern != NULL; routes++)
-        if (pattern_matches(routes->pattern, topic))
+        if (channels__topic_matches(topic, routes->pattern))
             return routes;
     return NULL;
 }
