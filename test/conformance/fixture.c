@@ -1,7 +1,7 @@
 /* fixture.c - the application behind the recorded transcripts (see README.md beside this file), on
  * the public API alone.
  *
- *     fixture [--port N]      0: any; the first line tells which
+ *     fixture [--port N] [--node NAME]      0: any; the first line tells which
  *
  * Its clients' speed and size are measured too, so it keeps of each no more than it needs. */
 #include <cjson/cJSON.h>
@@ -13,6 +13,7 @@
 
 #include <channels/adapters/libev.h>
 #include <channels/channels.h>
+#include <channels/presence.h>
 #include <channels/pubsub.h>
 
 /* --- Inside payloads ----------------------------------------------------------------------
@@ -473,6 +474,53 @@ static int room_out(channels_channel *ch, const channels_msg *msg, void *user)
     return err;
 }
 
+/* --- The presence channel: `user` is the presence ------------------------------------------- */
+
+#define ONLINE "{\"status\":\"online\"}"
+
+static void user_id(channels_channel *ch, char *id, size_t cap)
+{
+    if (client_param(ch, "user_id", id, cap) < 0)
+        strcpy(id, "anonymous");
+}
+
+static int presence_join(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    (void)ch, (void)msg, (void)user;
+    return CHANNELS_OK;
+}
+
+/* Who has a key that may not be tracked is not shown. */
+static int presence_joined(channels_channel *ch, void *user)
+{
+    char id[MAX_PARAM];
+    int err = channels_presence_push_state(user, ch);
+    if (err != CHANNELS_OK)
+        return err;
+    user_id(ch, id, sizeof id);
+    err = channels_presence_track(user, ch, id, channels_json(ONLINE));
+    return err != CHANNELS_ERR_INVALID ? err : CHANNELS_OK;
+}
+
+static void reply_list(void *arg, channels_payload list)
+{
+    channels_reply(arg, "ok", list.data != NULL ? list : channels_empty());
+}
+
+static int presence_in(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    char id[MAX_PARAM];
+    int err = CHANNELS_ERR_INVALID;
+    user_id(ch, id, sizeof id);
+    if (strcmp(msg->event, "list") == 0)
+        return channels_presence_list(user, msg->topic, reply_list, ch);
+    if (strcmp(msg->event, "update") == 0)
+        err = channels_presence_update(user, ch, id, msg->payload);
+    else if (strcmp(msg->event, "untrack") == 0)
+        err = channels_presence_untrack(user, ch, id);
+    return err != CHANNELS_OK ? err : in_ok(ch, msg);
+}
+
 /* --- The endpoint ------------------------------------------------------------------------- */
 
 static const char *const intercepted[] = { "shout", NULL };
@@ -486,8 +534,15 @@ static const channels_handler room = {
     .handle_info = room_info,
 };
 
+static const channels_handler presence = {
+    .join = presence_join,
+    .joined = presence_joined,
+    .handle_in = presence_in,
+};
+
 static const channels_route routes[] = {
     { .pattern = "room:*", .handler = &room },
+    { .pattern = "presence:*", .handler = &presence },
     { .pattern = "exact", .handler = &room },
     { .pattern = NULL },
 };
@@ -504,7 +559,7 @@ static const char *const origins[] = { "//localhost", "//127.0.0.1", "http://all
 
 #define SECRET "fixture-secret-key-base-"
 
-static int mount_all(channels_endpoint *ep)
+static int mount_all(channels_endpoint *ep, channels_presence *set)
 {
     channels_mount_options socket = { .check_origin = CHANNELS_ORIGIN_LIST,
                                       .origins = origins,
@@ -523,10 +578,10 @@ static int mount_all(channels_endpoint *ep)
         .websocket.off = true,
         .longpoll = { .on = true, .window_ms = 1000, .token_max_age_s = 2 }
     };
-    int err = channels_mount(ep, "/socket", &clients, &socket, NULL);
+    int err = channels_mount(ep, "/socket", &clients, &socket, set);
     if (err == CHANNELS_OK)
-        err = channels_mount(ep, "/short", &clients, &small, NULL);
-    return err != CHANNELS_OK ? err : channels_mount(ep, "/expire", &clients, &expire, NULL);
+        err = channels_mount(ep, "/short", &clients, &small, set);
+    return err != CHANNELS_OK ? err : channels_mount(ep, "/expire", &clients, &expire, set);
 }
 
 static void on_log(void *user, channels_log_level level, const char *text)
@@ -584,23 +639,41 @@ static int serve(channels_endpoint *ep, int port)
     return 0;
 }
 
+/* False: something else is asked for than can be had. */
+static bool read_options(char **words, int *port, const char **node)
+{
+    for (; words[0] != NULL; words += 2) {
+        if (words[1] == NULL)
+            return false;
+        if (strcmp(words[0], "--port") == 0)
+            *port = atoi(words[1]);
+        else if (strcmp(words[0], "--node") == 0)
+            *node = words[1];
+        else
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     int port = 4100;
-    if (argc == 3 && strcmp(argv[1], "--port") == 0) {
-        port = atoi(argv[2]);
-    } else if (argc != 1) {
-        fprintf(stderr, "usage: %s [--port N]\n", argv[0]);
-        return 2;
-    }
-    raise_file_limit();
     channels_endpoint *ep;
+    channels_presence *set;
     channels_config config = { .log = on_log,
                                .log_level = CHANNELS_LOG_WARNING,
                                .secret = SECRET SECRET SECRET SECRET };
+    (void)argc;
+    if (!read_options(argv + 1, &port, &config.node)) {
+        fprintf(stderr, "usage: %s [--port N] [--node NAME]\n", argv[0]);
+        return 2;
+    }
+    raise_file_limit();
     int err = channels_endpoint_new(&ep, &config);
     if (err == CHANNELS_OK)
-        err = mount_all(ep);
+        err = channels_presence_new(&set, ep, NULL);
+    if (err == CHANNELS_OK)
+        err = mount_all(ep, set);
     if (err != CHANNELS_OK) {
         fprintf(stderr, "fixture: %s\n", channels_strerror(err));
         return 1;
