@@ -511,7 +511,8 @@ CHANNELS_API int channels_post(channels_endpoint *ep, void (*fn)(channels_endpoi
 
 /* `wake(arg)` is called, on ANY THREAD, when another thread has posted something: it has the host's
  * loop call channels_endpoint_run() soon. Calls are coalesced. Set it before other threads call in;
- * adapters do. NULL: the host calls _run() often enough by itself. */
+ * adapters do. NULL: the host calls _run() often enough by itself. When this returns, what was set
+ * before is not called any more. */
 CHANNELS_API void channels_endpoint_on_wake(channels_endpoint *ep, void (*wake)(void *arg),
                                             void *arg);
 /* Posted work and due timers. Call it when woken and when channels_endpoint_timeout() is over;

@@ -19,6 +19,7 @@
 #ifndef CHANNELS_CORE_CORE_H
 #define CHANNELS_CORE_CORE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -372,6 +373,7 @@ struct channels_endpoint {
     channels__heap timers;
     channels__alarms *alarms;
     channels__mailbox mailbox;
+    pthread_mutex_t wake_lock; /* of the two below */
     void (*wake)(void *arg);
     void *wake_arg;
     /* The transport floor's own, made with the first connection. */
@@ -390,6 +392,7 @@ void channels__leave(channels_endpoint *ep);
 /* Runs what callbacks are to be told. Not from inside one. */
 void channels__settle(channels_endpoint *ep);
 int channels__post(channels_endpoint *ep, channels__letter *letter); /* ANY THREAD; takes it */
+void channels__wake(channels_endpoint *ep); /* ANY THREAD: has the host's loop call in */
 void channels__add_alarms(channels_endpoint *ep, channels__alarms *alarms, uint32_t ms,
                           void (*expired)(channels__alarm *alarm));
 
@@ -487,6 +490,9 @@ int channels__deliver(channels_endpoint *ep, channels__str topic, const char *ev
 void channels__event_unref(channels__event *event);
 
 /* node.c */
+
+/* And a node's name: the topic that carries what is for it alone. */
+#define CHANNELS__NODE_TOPIC "phx_node:"
 
 /* Through the adapter, to m->to or all other nodes. CHANNELS_OK and nothing done without one. */
 int channels__node_send(channels_endpoint *ep, const channels__node_message *m);

@@ -194,10 +194,20 @@ void channels__leave(channels_endpoint *ep)
 
 /* --- Posted work -------------------------------------------------------------------------- */
 
+/* The lock is for hosts that take the wake function away, as adapters do when they stop, while
+ * other threads have reason to call it: a hub's endpoints always do. */
+void channels__wake(channels_endpoint *ep)
+{
+    pthread_mutex_lock(&ep->wake_lock);
+    if (ep->wake != NULL)
+        ep->wake(ep->wake_arg);
+    pthread_mutex_unlock(&ep->wake_lock);
+}
+
 int channels__post(channels_endpoint *ep, channels__letter *letter)
 {
-    if (channels__mailbox_post(&ep->mailbox, letter) && ep->wake != NULL)
-        ep->wake(ep->wake_arg);
+    if (channels__mailbox_post(&ep->mailbox, letter))
+        channels__wake(ep);
     return CHANNELS_OK;
 }
 
@@ -243,8 +253,10 @@ int channels_post(channels_endpoint *ep, void (*fn)(channels_endpoint *ep, void 
 
 void channels_endpoint_on_wake(channels_endpoint *ep, void (*wake)(void *arg), void *arg)
 {
+    pthread_mutex_lock(&ep->wake_lock);
     ep->wake = wake;
     ep->wake_arg = arg;
+    pthread_mutex_unlock(&ep->wake_lock);
 }
 
 /* --- Running ------------------------------------------------------------------------------ */
@@ -350,6 +362,7 @@ static void init(channels_endpoint *ep, const channels_config *config)
     channels__heap_init(&ep->timers, &ep->mem);
     ep->refs.mem = &ep->mem;
     atomic_init(&ep->mailbox.top, NULL);
+    pthread_mutex_init(&ep->wake_lock, NULL);
     atomic_init(&ep->owner, this_thread());
 }
 
@@ -421,6 +434,7 @@ static void endpoint_free(channels_endpoint *ep)
     channels__heap_deinit(&ep->timers);
     channels__refs_deinit(&ep->refs);
     channels__topics_deinit(&ep->topics);
+    pthread_mutex_destroy(&ep->wake_lock);
     channels__mem mem = ep->mem;
     channels__free(&mem, ep, sizeof *ep);
 }

@@ -13,8 +13,6 @@
 #define NODE_HEAD 30
 #define TEXTS 4 /* all parts but the payload */
 
-#define PRIVATE "phx_node:" /* and a node's name: the topic that carries what is for it alone */
-
 /* --- Writing ------------------------------------------------------------------------------ */
 
 static unsigned char *put_number(unsigned char *at, uint64_t n, unsigned bytes)
@@ -50,11 +48,12 @@ static void write_message(unsigned char *at, const channels__node_message *m)
 /* The name of node `name`'s own topic; NULL if memory ran out. */
 static char *private_topic(const channels__mem *mem, channels__str name)
 {
-    char *topic = channels__zalloc(mem, sizeof PRIVATE + name.n);
+    static const char prefix[] = CHANNELS__NODE_TOPIC;
+    char *topic = channels__zalloc(mem, sizeof prefix + name.n);
     if (topic == NULL)
         return NULL;
-    memcpy(topic, PRIVATE, sizeof PRIVATE - 1);
-    memcpy(topic + sizeof PRIVATE - 1, name.p, name.n);
+    memcpy(topic, prefix, sizeof prefix - 1);
+    memcpy(topic + sizeof prefix - 1, name.p, name.n);
     return topic;
 }
 
