@@ -82,10 +82,11 @@ static channels__topics *told_by(const channels__member *m, channels__uplink *up
 
 /* --- Reports ------------------------------------------------------------------------------ */
 
+typedef enum { ON, OFF, FORGET } report_kind;
 typedef struct report {
     channels__letter letter;
     channels__member *from;
-    enum { ON, OFF, FORGET } what;
+    report_kind what;
     size_t size; /* of all this */
     char topic[];
 } report;
@@ -102,7 +103,7 @@ static void run_report(void *self, channels__letter *letter)
     free(r);
 }
 
-static report *report_new(channels__member *from, int what, const char *topic)
+static report *report_new(channels__member *from, report_kind what, const char *topic)
 {
     size_t len = strlen(topic) + 1;
     report *r = malloc(sizeof *r + len);
@@ -155,7 +156,7 @@ static bool is_full(const channels__member *m)
     return atomic_load_explicit(&m->unread, memory_order_relaxed) > m->hub->options.max_queued;
 }
 
-static void send_report(channels__member *m, int what, const char *topic)
+static void send_report(channels__member *m, report_kind what, const char *topic)
 {
     channels__member *carrier = atomic_load_explicit(&m->hub->carrier, memory_order_acquire);
     if (carrier == NULL)

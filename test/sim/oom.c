@@ -13,6 +13,8 @@
 
 #include <cjson/cJSON.h>
 
+#include <channels/hub.h>
+
 #include "sim/wire.h"
 
 #if defined(__has_feature)
@@ -445,6 +447,55 @@ static void hears(void *arg, const channels_msg *msg)
     channels_msg_json(msg);
 }
 
+static void count(void *arg, const channels_msg *msg)
+{
+    (void)msg;
+    ++*(unsigned *)arg;
+}
+
+static void tell_each_other(play *p, channels_hub *hub, channels_endpoint *const eps[2])
+{
+    unsigned heard = 0;
+    char topic[16];
+    channels_hub_uplink(hub, eps[0], &adapter, p);
+    for (int i = 0; i < 20; i++) {
+        snprintf(topic, sizeof topic, "topic %d", i);
+        channels_pubsub_subscribe(eps[i % 2], topic, count, &heard, NULL);
+        channels_pubsub_broadcast(eps[1 - i % 2], topic, "e", channels_empty());
+        channels_endpoint_run(eps[i % 2]);
+    }
+    channels_pubsub_direct_broadcast(eps[0], "two", "topic 1", "e", channels_empty());
+    for (int i = 0; i < 4; i++)
+        channels_endpoint_run(eps[1 - i % 2]);
+    if (p->memory.fail_at == 0 && all.fail_at == 0 && heard != 21)
+        p->wrong = "the endpoints of a hub do not hear each other";
+}
+
+static void meet(play *p)
+{
+    static const char *const names[] = { "one", "two" };
+    channels_hub *hub;
+    channels_endpoint *eps[2];
+    size_t before = p->memory.blocks;
+    if (channels_hub_new(&hub, NULL) != CHANNELS_OK)
+        return;
+    for (int i = 0; i < 2; i++) {
+        const channels_config config = { .hooks = &p->memory,
+                                         .realloc = sim_memory_realloc,
+                                         .node = names[i],
+                                         .pubsub = channels_hub_adapter(),
+                                         .pubsub_self = hub };
+        channels_endpoint_new(&eps[i], &config);
+    }
+    if (eps[0] != NULL && eps[1] != NULL)
+        tell_each_other(p, hub, eps);
+    for (int i = 0; i < 2; i++)
+        channels_endpoint_free(eps[i]);
+    channels_hub_free(hub);
+    if (p->memory.blocks != before)
+        p->wrong = "memory is lost in a hub";
+}
+
 static void live(play *p)
 {
     channels_subscription sub;
@@ -456,6 +507,7 @@ static void live(play *p)
     poll_for_all(p);
     channels_pubsub_unsubscribe(p->host.ep, sub);
     part(p);
+    meet(p);
 }
 
 /* There is memory again: a client comes, joins and talks. */
