@@ -38,6 +38,9 @@ PKG_CONFIG ?= pkg-config
 # libsodium encrypts tokens: yes, no, or as it is found.
 SODIUM ?= $(shell $(PKG_CONFIG) --exists libsodium 2>/dev/null && echo yes || echo no)
 
+# libchannels-redis joins machines: yes, no, or as hiredis is found.
+HIREDIS ?= $(shell $(PKG_CONFIG) --exists hiredis 2>/dev/null && echo yes || echo no)
+
 # Where llhttp is not packaged as a library, its C sources are taken from here (Debian 12's
 # package node-llhttp), and its header from the folder below.
 LLHTTP_DIR ?= /usr/share/llhttp
@@ -80,6 +83,11 @@ ifeq ($(SODIUM),yes)
 DEP_PC += libsodium
 SODIUM_CFLAGS := -DCHANNELS__SODIUM
 endif
+ifeq ($(HIREDIS),yes)
+REDIS_PC := hiredis libcrypto
+REDIS_CFLAGS := $(patsubst -I%,-isystem%,$(shell $(PKG_CONFIG) --cflags $(REDIS_PC)))
+REDIS_LIBS := $(shell $(PKG_CONFIG) --libs $(REDIS_PC))
+endif
 DEP_CFLAGS := $(LLHTTP_CFLAGS) $(SODIUM_CFLAGS) \
               $(shell $(PKG_CONFIG) --cflags $(DEP_PC) 2>/dev/null)
 DEP_LIBS := $(DEP_PLAIN) $(shell $(PKG_CONFIG) --libs $(DEP_PC) 2>/dev/null)
@@ -103,12 +111,26 @@ OUT := $(if $(SANITIZE),$(BUILD)/$(VARIANT),$(BUILD))
 HEADERS := $(wildcard include/channels/*.h include/channels/*/*.h)
 MAN := $(wildcard man/*.3 man/*.7)
 
-LIB_SRC := $(wildcard lib/*/*.c)
+LIB_SRC := $(filter-out lib/redis/%,$(wildcard lib/*/*.c))
 LLHTTP_OBJ := $(LLHTTP_SRC:$(LLHTTP_DIR)/%.c=$(OBJ)/llhttp/%.o)
 LIB_OBJ := $(LIB_SRC:%.c=$(OBJ)/%.o) $(LLHTTP_OBJ)
 STATIC := $(OUT)/libchannels.a
 SHARED := $(OUT)/libchannels.so.$(VERSION)
 SHARED_LINKS := $(OUT)/libchannels.so.$(SOVERSION) $(OUT)/libchannels.so
+
+# A library of its own, which uses the former as any program would.
+ifeq ($(HIREDIS),yes)
+REDIS_SRC := $(wildcard lib/redis/*.c)
+REDIS_OBJ := $(REDIS_SRC:%.c=$(OBJ)/%.o)
+REDIS_STATIC := $(OUT)/libchannels-redis.a
+REDIS_SHARED := $(OUT)/libchannels-redis.so.$(VERSION)
+REDIS_SHARED_LINKS := $(OUT)/libchannels-redis.so.$(SOVERSION) $(OUT)/libchannels-redis.so
+endif
+
+STATICS := $(STATIC) $(REDIS_STATIC)
+SHAREDS := $(SHARED) $(REDIS_SHARED)
+LINKS := $(SHARED_LINKS) $(REDIS_SHARED_LINKS)
+PC := $(if $(REDIS_SRC),libchannels libchannels-redis,libchannels)
 
 # Every examples/NAME.c and examples/NAME/NAME.c becomes examples/NAME.
 EXAMPLE_SRC := $(wildcard examples/*.c) \
@@ -131,6 +153,9 @@ SERVERS := $(addprefix $(OUT)/,$(basename $(notdir $(SERVER_SRC))))
 
 # Files with a main() are test programs, the others serve all of them.
 TEST_SRC := $(wildcard test/unit/*.c test/sim/*.c)
+ifneq ($(HIREDIS),yes)
+TEST_SRC := $(filter-out test/unit/redis% test/unit/test_redis%,$(TEST_SRC))
+endif
 TEST_MAIN := $(shell grep -lsw '^int main' $(TEST_SRC) /dev/null)
 TEST_PROGRAMS := $(TEST_MAIN:%.c=$(OUT)/%)
 TEST_SUPPORT := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(TEST_MAIN),$(TEST_SRC)))
@@ -177,7 +202,13 @@ tests: $(SERVERS) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) ## the test programs; chec
 left-out-%:
 	@echo '  skipped: examples/$* needs $(NEEDS_$*)'
 
-lib: $(STATIC) $(if $(SANITIZE),,$(SHARED) $(SHARED_LINKS)) ## the static and the shared library
+lib: $(STATICS) $(if $(SANITIZE),,$(SHAREDS) $(LINKS)) ## the static and the shared libraries
+ifneq ($(HIREDIS),yes)
+lib: left-out-redis
+
+left-out-redis:
+	@echo '  skipped: libchannels-redis needs hiredis'
+endif
 
 $(OBJ)/%.o: %.c $(OBJ)/flags
 	$(call say,CC  ,$<)
@@ -193,6 +224,7 @@ $(OBJ)/llhttp/%.o: $(LLHTTP_DIR)/%.c $(OBJ)/flags
 
 $(OBJ)/lib/%: STD = -std=c11 -D_POSIX_C_SOURCE=200809L
 $(OBJ)/lib/%: INCLUDES = -Iinclude -Ilib
+$(OBJ)/lib/redis/% $(OBJ)/test/unit/%: private DEP_CFLAGS += $(REDIS_CFLAGS)
 $(OBJ)/test/unit/% $(OBJ)/test/sim/% $(OBJ)/test/fuzz/% $(OBJ)/test/soak/%: INCLUDES = -Iinclude -Ilib -Itest
 
 # Objects made with other flags or another compiler are stale.
@@ -205,20 +237,32 @@ $(OBJ)/internal.a: $(LIB_OBJ)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
+$(OBJ)/redis.a: $(REDIS_OBJ)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
 # One object in which what is hidden in the shared library is hidden too, llhttp's names included.
 $(STATIC): $(LIB_OBJ)
+$(REDIS_STATIC): $(REDIS_OBJ)
+$(STATICS):
 	$(call say,AR  )
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(Q)$(CC) -nostdlib -r -o $(OBJ)/channels.o $^
-	$(Q)$(OBJCOPY) --localize-hidden $(OBJ)/channels.o
-	$(Q)$(AR) rcs $@ $(OBJ)/channels.o
+	$(Q)$(CC) -nostdlib -r -o $(OBJ)/$(@F:.a=.o) $^
+	$(Q)$(OBJCOPY) --localize-hidden $(OBJ)/$(@F:.a=.o)
+	$(Q)$(AR) rcs $@ $(OBJ)/$(@F:.a=.o)
 
 $(SHARED): $(LIB_OBJ)
+$(REDIS_SHARED): $(REDIS_OBJ) | $(SHARED_LINKS)
+$(REDIS_SHARED): private LIBS = -L$(OUT) -lchannels $(REDIS_LIBS)
+$(SHAREDS):
 	$(call say,LINK)
-	$(Q)$(LINK) -shared -Wl,-soname,libchannels.so.$(SOVERSION) -Wl,-z,defs
+	$(Q)$(LINK) -shared -Wl,-soname,$(@F:.$(VERSION)=.$(SOVERSION)) -Wl,-z,defs
 
 $(SHARED_LINKS): $(SHARED)
+	@ln -sf $(notdir $<) $@
+
+$(REDIS_SHARED_LINKS): $(REDIS_SHARED)
 	@ln -sf $(notdir $<) $@
 
 # Programs: servers and examples as a user would link them, tests with the internal names.
@@ -230,7 +274,8 @@ $(OUT)/examples/$2: private LIBS += $$(shell $(PKG_CONFIG) --libs $(NEEDS_$2))
 $(OBJ)/$(1:.c=.o): private DEP_CFLAGS += $$(patsubst -I%,-isystem%,$$(shell $(PKG_CONFIG) --cflags $(NEEDS_$2))))
 endef
 $(foreach s,$(EXAMPLE_SRC),$(eval $(call EXAMPLE,$s,$(basename $(notdir $s)))))
-$(TEST_PROGRAMS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a
+$(TEST_PROGRAMS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(if $(REDIS_OBJ),$(OBJ)/redis.a) \
+                           $(OBJ)/internal.a
 $(FUZZERS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a
 ifneq ($(VARIANT),fuzz)
 $(FUZZERS): $(FUZZ_MAIN:%.c=$(OBJ)/%.o)
@@ -250,9 +295,9 @@ $(OBJ)/support.a: $(TEST_SUPPORT)
 $(SERVERS) $(EXAMPLES) $(SOAK): LIBS += -Wl,--as-needed -lev -pthread
 $(OUT)/secure: LIBS += -lssl
 $(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
-$(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -luv -lssl -pthread
+$(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -luv -lssl -pthread $(REDIS_LIBS)
 
--include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC) $(FUZZ_SRC) \
+-include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(REDIS_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC) $(FUZZ_SRC) \
             $(FUZZ_MAIN) $(SOAK_SRC))
 
 # --- Trying it out ---------------------------------------------------------------------------
@@ -331,26 +376,28 @@ run-browser: deps-browser $(OUT)/examples/chat $(OUT)/examples/game $(NODE_MODUL
 
 # --- Installing ------------------------------------------------------------------------------
 
-INSTALLED = $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(STATIC) $(SHARED) $(SHARED_LINKS))) \
+INSTALLED = $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(STATICS) $(SHAREDS) $(LINKS))) \
             $(HEADERS:include/%=$(DESTDIR)$(INCLUDEDIR)/%) \
             $(foreach m,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
-            $(DESTDIR)$(PKGCONFIGDIR)/libchannels.pc
+            $(PC:%=$(DESTDIR)$(PKGCONFIGDIR)/%.pc)
 
 install: lib ## below $(DESTDIR)$(PREFIX)
 	install -d $(sort $(dir $(INSTALLED)))
-	install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)
-	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)
-	cp -P $(SHARED_LINKS) $(DESTDIR)$(LIBDIR)
+	install -m 644 $(STATICS) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(SHAREDS) $(DESTDIR)$(LIBDIR)
+	cp -P $(LINKS) $(DESTDIR)$(LIBDIR)
 	for h in $(HEADERS:include/%=%); do \
 	    install -m 644 include/$$h $(DESTDIR)$(INCLUDEDIR)/$$h || exit; done
 	for m in $(MAN); do \
 	    install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.} || exit; done
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
-	    -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
-	    -e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
-	    -e 's|@DEP_PC@|$(DEP_PC)|' -e 's|@DEP_PLAIN@|$(DEP_PLAIN)|' \
-	    pkgconfig/libchannels.pc.in > $(DESTDIR)$(PKGCONFIGDIR)/libchannels.pc
-	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/libchannels.pc
+	for pc in $(PC); do \
+	    sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+	        -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+	        -e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
+	        -e 's|@DEP_PC@|$(DEP_PC)|' -e 's|@DEP_PLAIN@|$(DEP_PLAIN)|' \
+	        -e 's|@REDIS_PC@|$(REDIS_PC)|' pkgconfig/$$pc.pc.in \
+	        > $(DESTDIR)$(PKGCONFIGDIR)/$$pc.pc || exit; \
+	    chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/$$pc.pc || exit; done
 
 uninstall: ## take away what install put there
 	rm -f $(INSTALLED)

@@ -38,14 +38,25 @@ typedef struct channels_poll_listener {
     int fd;
 } channels_poll_listener;
 
+/* A descriptor of somebody else's on the same loop, poll_redis.h's for instance. Its storage is
+ * theirs. */
+typedef struct channels_poll_watch {
+    int fd; /* -1: none */
+    short events;
+    void (*ready)(void *arg, int fd, short events);
+    void *arg;
+    struct channels_poll_watch *next;
+} channels_poll_watch;
+
 /* The caller's storage, not moved between _start and _stop. Members are the adapter's own. */
 typedef struct channels_poll {
     channels_endpoint *ep;
     /* What is watched, in no order but for the first, the reading end of the wake pipe. Whose it is
-     * stands at the same place in `conns`, NULL for a listener. */
+     * stands at the same place in `conns`, NULL for a listener or one of `watches`. */
     struct pollfd *fds;
     channels_conn **conns;
     size_t count, size;
+    channels_poll_watch *watches;
     int wake;  /* the writing end */
     bool rest; /* the last accept() found no descriptor */
     char *buffer;
@@ -72,16 +83,21 @@ static inline int channels_poll__add(channels_poll *p, int fd, channels_conn *co
 }
 
 /* The last one takes its place. */
+static inline void channels_poll__remove(channels_poll *p, size_t at)
+{
+    size_t last = p->count - 1;
+    p->fds[at] = p->fds[last];
+    p->conns[at] = p->conns[last];
+    if (at != last && p->conns[last] != NULL)
+        ((channels_poll_client *)channels_conn_user(p->conns[last]))->at = at;
+    p->count = last;
+}
+
 static inline void channels_poll__client_free(channels_poll *p, channels_poll_client *c)
 {
     channels_conn_free(p->conns[c->at]); /* runs callbacks, which may add another */
     close(p->fds[c->at].fd);
-    size_t last = p->count - 1;
-    p->fds[c->at] = p->fds[last];
-    p->conns[c->at] = p->conns[last];
-    if (c->at != last && p->conns[last] != NULL)
-        ((channels_poll_client *)channels_conn_user(p->conns[last]))->at = c->at;
-    p->count = last;
+    channels_poll__remove(p, c->at);
     free(c);
 }
 
@@ -99,11 +115,10 @@ static inline void channels_poll__flush(channels_poll *p, channels_poll_client *
                                    ((want & CHANNELS_WANT_WRITE) != 0 ? POLLOUT : 0));
 }
 
-static inline void channels_poll__on_client(channels_poll *p, size_t at)
+static inline void channels_poll__on_client(channels_poll *p, size_t at, short events)
 {
     channels_conn *conn = p->conns[at];
     channels_poll_client *c = (channels_poll_client *)channels_conn_user(conn);
-    short events = p->fds[at].revents;
     if ((events & POLLIN) != 0) {
         ssize_t n = read(p->fds[at].fd, p->buffer, CHANNELS_POLL_READ_SIZE);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
@@ -229,10 +244,41 @@ static inline int channels_poll__timeout(const channels_poll *p, int max)
     return ms == UINT64_MAX ? -1 : ms > 0x7fffffff ? 0x7fffffff : (int)ms;
 }
 
+static inline channels_poll_watch *channels_poll__watch_of(const channels_poll *p, int fd)
+{
+    channels_poll_watch *w = p->watches;
+    while (w != NULL && w->fd != fd)
+        w = w->next;
+    return w;
+}
+
+/* What is asked of a watch that is in p->watches: -ENOMEM if that could not be done, otherwise 0.
+ * No events: nothing any more. */
+static inline int channels_poll__watch(channels_poll *p, channels_poll_watch *w, int fd,
+                                       short events)
+{
+    size_t at = 1;
+    while (at < p->count && p->fds[at].fd != fd)
+        at++;
+    int err = events != 0 && at >= p->count ? channels_poll__add(p, fd, NULL) : 0;
+    if (events == 0 && at < p->count)
+        channels_poll__remove(p, at);
+    w->fd = events != 0 && err == 0 ? fd : -1;
+    w->events = events;
+    return err;
+}
+
 static inline void channels_poll__on_event(channels_poll *p, size_t at)
 {
-    if (p->conns[at] != NULL) {
-        channels_poll__on_client(p, at);
+    channels_poll_watch *w = p->watches != NULL && p->conns[at] == NULL
+                                 ? channels_poll__watch_of(p, p->fds[at].fd)
+                                 : NULL;
+    short events = p->fds[at].revents;
+    p->fds[at].revents = 0; /* it may be moved to where it would be looked at again */
+    if (w != NULL) {
+        w->ready(w->arg, w->fd, events);
+    } else if (p->conns[at] != NULL) {
+        channels_poll__on_client(p, at, events);
     } else if (at != 0) {
         channels_poll__on_listener(p, p->fds[at].fd);
     } else {
@@ -248,15 +294,18 @@ static inline int channels_poll_run_once(channels_poll *p, int timeout_ms)
 {
     channels_poll__turn(p);
     for (size_t i = 1; i < p->count; i++)
-        if (p->conns[i] == NULL)
-            p->fds[i].events = p->rest ? 0 : POLLIN;
+        if (p->conns[i] == NULL) {
+            const channels_poll_watch *w = channels_poll__watch_of(p, p->fds[i].fd);
+            p->fds[i].events = w != NULL ? w->events : p->rest ? 0 : POLLIN;
+        }
     int timeout = channels_poll__timeout(p, timeout_ms);
     p->rest = false;
     if (poll(p->fds, (nfds_t)p->count, timeout) < 0)
         return errno == EINTR ? 0 : -errno;
-    /* Backwards: who takes the place of one that went has had its turn. */
+    /* Backwards: who takes the place of one that went has had its turn. Watches may have gone
+     * together. */
     for (size_t i = p->count; i-- > 0;)
-        if (p->fds[i].revents != 0)
+        if (i < p->count && p->fds[i].revents != 0)
             channels_poll__on_event(p, i);
     channels_poll__turn(p);
     return 0;
@@ -313,8 +362,8 @@ static inline void channels_poll_stop(channels_poll *p)
         channels_conn *conn = p->conns[p->count - 1];
         if (conn != NULL)
             channels_poll__client_free(p, (channels_poll_client *)channels_conn_user(conn));
-        else
-            close(p->fds[--p->count].fd);
+        else if (channels_poll__watch_of(p, p->fds[--p->count].fd) == NULL)
+            close(p->fds[p->count].fd);
     }
     close(p->wake);
     channels_poll__deinit(p);
