@@ -29,8 +29,11 @@ for floor in $floors; do
         includes_only "$floor" "$at_or_below"
 done
 
+check "lib/redis, a library of its own, includes only public headers and its own" \
+    includes_only redis redis
+
 ls lib >"$scratch/folders"
-for floor in $floors; do
+for floor in $floors redis; do
     sed -i "/^$floor\$/d" "$scratch/folders"
 done
 check "each folder of lib/ is a floor" empty "$scratch/folders"

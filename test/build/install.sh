@@ -33,8 +33,31 @@ build_all() {
     done
 }
 
+# The same for one that uses libchannels-redis, if there is hiredis.
+cat >"$scratch/redis.c" <<'C'
+#include <channels/redis.h>
+
+int main(void)
+{
+    channels_redis *redis;
+    if (channels_redis_new(&redis, NULL) != CHANNELS_OK)
+        return 1;
+    channels_redis_free(redis);
+    return 0;
+}
+C
+
+build_redis() {
+    out=$1
+    shift
+    libs=$(pkg-config --define-prefix "$@" --cflags --libs libchannels-redis) || return
+    $CC "$scratch/redis.c" -o "$scratch/$out" $libs -pthread
+}
+
+run_here() { LD_LIBRARY_PATH="$prefix/lib:${LD_LIBRARY_PATH:-}" "$@"; }
+
 needs_shared() { objdump -p "$1" | grep NEEDED | grep -q 'libchannels\.so\.0$'; }
-needs_none() { ! needs_shared "$1"; }
+needs_none() { ! objdump -p "$1" | grep NEEDED | grep -q libchannels; }
 
 version_agrees() {
     header=$(printf '#include <channels/version.h>\nCHANNELS_VERSION_STRING\n' |
@@ -60,6 +83,13 @@ check "examples build with the shared library" build_all shared
 check "and are linked to it" needs_shared "$scratch/shared/first"
 check "and run" env LD_LIBRARY_PATH="$prefix/lib:${LD_LIBRARY_PATH:-}" "$scratch/shared/first"
 
+if pkg-config --exists hiredis; then
+    check "a program builds with the shared libchannels-redis" build_redis redis_shared
+    check "and runs" run_here "$scratch/redis_shared"
+else
+    skip "libchannels-redis" "needs hiredis"
+fi
+
 check "uninstall" $MAKE uninstall $everything
 check "nothing is left" nothing_left
 
@@ -68,4 +98,9 @@ rm -f "$prefix"/lib/libchannels.so*
 check "examples build with the static library" build_all static --static
 check "and are linked to nothing of ours" needs_none "$scratch/static/first"
 check "and run" "$scratch/static/first"
+if pkg-config --exists hiredis; then
+    check "a program builds with the static libchannels-redis" build_redis redis_static --static
+    check "and is linked to nothing of ours" needs_none "$scratch/redis_static"
+    check "and runs" "$scratch/redis_static"
+fi
 plan

@@ -25,7 +25,7 @@ within() { comm -23 "$1" "$2" >"$scratch/rest" && empty "$scratch/rest"; }
 has_page() { grep -lE "^\.In +$1\$" $pages /dev/null; }
 
 public_functions >"$scratch/public"
-exported -D "$BUILD/libchannels.so" >"$scratch/exported"
+for library in "$BUILD"/libchannels*.so; do exported -D "$library"; done | sort >"$scratch/exported"
 synopsis_functions | sort -u >"$scratch/documented"
 names_in $pages | sort -u >"$scratch/mentioned"
 { find include -name '*.h' -exec cat {} + | names_in -; page_names; } | sort -u >"$scratch/known"

@@ -102,7 +102,7 @@ static const struct {
     { "-ERR max number of clients reached\r\n", "Redis refuses: ERR max number of clients" },
     { "-LOADING Redis is loading the dataset in memory\r\n", "Redis refuses: LOADING" },
     { "-NOAUTH Authentication required.\r\n", "Redis refuses: NOAUTH" },
-    { "-ERR \n\x01\x7f\xff.\r\n", "Redis refuses: ERR ????." },
+    { "-ERR \x01\x7f\xff.\r\n", "Redis refuses: ERR ???." },
     { "-\r\n", "Redis refuses: " },
     { "HTTP/1.1 400 Bad Request\r\n\r\n", "not an answer that Redis would give: Protocol error" },
     { "SSH-2.0-OpenSSH_9.2p1\r\n", "not an answer that Redis would give: Protocol error" },
