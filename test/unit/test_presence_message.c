@@ -62,7 +62,6 @@ static void entries_are_read_so(void **state)
     reported(a, "+k");
     assert_int_equal(receive(a, BYTES(1, 1, 0, 2, 1, 2, 0, 1, 1)), CHANNELS_OK);
     reported(a, "-k");
-    presence_take(c); /* the greeting */
 }
 
 /* --- What is refused ---------------------------------------------------------------------- */

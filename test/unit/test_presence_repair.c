@@ -462,7 +462,7 @@ static void an_entry_costs_so_many_bytes(void **state)
 {
     presence_case *c = *state;
     presence_node *a, *b;
-    enum { COUNT = 100000, TEXT = 10 + 24 };
+    enum { COUNT = 20000, TEXT = 10 + 24 };
     two(c, &a, &b);
     size_t own = a->faulty.memory.bytes, other = b->faulty.memory.bytes;
     fill(a, COUNT);
