@@ -34,11 +34,11 @@ typedef struct message message;
 typedef struct share {
     channels__letter letter;
     message *of;
-    bool listens; /* somebody may; else it is for the uplink alone */
+    bool listens; /* somebody there may */
+    bool up;      /* it is to go on to nodes elsewhere */
 } share;
 struct message {
     _Atomic(uint32_t) refs;
-    bool up; /* who carries the uplink is to send it on */
     size_t len;
     const char *topic;
     const void *data;
@@ -51,8 +51,7 @@ static void unref(message *msg, uint32_t refs)
         free(msg);
 }
 
-static message *message_new(uint32_t shares, bool up, const char *topic, const void *data,
-                            size_t len)
+static message *message_new(uint32_t shares, const char *topic, const void *data, size_t len)
 {
     size_t head = sizeof(message) + shares * sizeof(share), size = strlen(topic) + 1;
     message *msg = malloc(head + len + size);
@@ -64,7 +63,6 @@ static message *message_new(uint32_t shares, bool up, const char *topic, const v
     msg->data = copy;
     msg->topic = copy + len;
     msg->len = len;
-    msg->up = up;
     atomic_init(&msg->refs, shares);
     return msg;
 }
@@ -98,18 +96,9 @@ static void run_share(void *self, channels__letter *letter)
     atomic_fetch_sub_explicit(&m->queued, msg->len, memory_order_relaxed);
     if (s->listens && m->ep != NULL)
         deliver(m, msg);
-    if (msg->up && m->uplink != NULL)
+    if (s->up && m->uplink != NULL)
         channels__uplink_send(m->uplink, msg->topic, msg->data, msg->len);
     unref(msg, 1);
-}
-
-static void post_share(channels__member *to, message *msg, share *s, bool listens)
-{
-    s->letter.run = run_share;
-    s->letter.drop = NULL; /* an inbox is always run, if only to free what is in it */
-    s->of = msg;
-    s->listens = listens;
-    channels__member_post(to, &s->letter);
 }
 
 /* To all members that may listen; if `up`, to the carrier in any case. */
@@ -124,13 +113,18 @@ static int spread(const channels__member *from, const char *topic, const void *d
     message *msg = NULL;
     for (uint32_t i = 0; i < used; i++) {
         channels__member *to = &hub->members[i];
-        bool listens = channels__interest_has(&to->interest, hash);
-        if (to == from || !(listens || to == carrier))
+        share s = { .letter.run = run_share,
+                    .listens = channels__interest_has(&to->interest, hash),
+                    .up = to == carrier };
+        if (to == from || !(s.listens || s.up))
             continue;
-        if (msg == NULL && (msg = message_new(used, carrier != NULL, topic, data, len)) == NULL)
+        if (msg == NULL && (msg = message_new(used, topic, data, len)) == NULL)
             return CHANNELS_ERR_NOMEM;
-        if (take_room(to, len))
-            post_share(to, msg, &msg->shares[posted++], listens);
+        if (!take_room(to, len))
+            continue;
+        s.of = msg;
+        msg->shares[posted] = s;
+        channels__member_post(to, &msg->shares[posted++].letter);
     }
     if (msg != NULL) /* `from` needs none: this holds it until here */
         unref(msg, used - posted);
@@ -270,11 +264,10 @@ static int occupy(channels_hub *hub, channels__member *m, channels_endpoint *ep)
 static int join(channels_hub *hub, channels_endpoint *ep, channels__member **m)
 {
     if (has_namesake(hub, ep)) {
-        channels__log(
-            ep, CHANNELS_LOG_ERROR,
-            "channels_endpoint_new: the hub has an endpoint called %s: config.node has to "
-            "be unique",
-            ep->config.node);
+        channels__log(ep, CHANNELS_LOG_ERROR,
+                      "channels_endpoint_new: the hub has an endpoint called %s already: "
+                      "config.node has to be unique",
+                      ep->config.node);
         return CHANNELS_ERR_INVALID;
     }
     *m = free_place(hub);

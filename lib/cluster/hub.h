@@ -1,7 +1,8 @@
 /* hub.h - a hub, the endpoints that have joined it, and its uplink.
  *
  *   hub ── members: places, max_endpoints of them
- *            ├─ inbox: letters from the others, a lock-free stack
+ *            ├─ inbox: letters from the others, a lock-free stack; each is run by its owner in the
+ *            │  end, if only to free it, so they have no drop()
  *            ├─ interest: what the endpoint listens to
  *            └─ the endpoint; NULL while the place is free
  *

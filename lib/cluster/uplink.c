@@ -110,7 +110,6 @@ static report *report_new(channels__member *from, report_kind what, const char *
     if (r == NULL)
         return NULL;
     r->letter.run = run_report;
-    r->letter.drop = NULL;
     r->from = from;
     r->what = what;
     r->size = sizeof *r + len;

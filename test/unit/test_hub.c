@@ -15,9 +15,20 @@ typedef struct node {
     unsigned wakes;
 } node;
 
+/* A way to elsewhere: what it was told, and what comes back. */
+typedef struct elsewhere {
+    channels_endpoint *ep;
+    char trace[1024];
+    unsigned char bytes[256]; /* of the last broadcast */
+    size_t len;
+    uint64_t due;
+    int err; /* what start() or broadcast() returns */
+} elsewhere;
+
 typedef struct hub_case {
     channels_hub *hub;
     node nodes[NODES];
+    elsewhere up;
 } hub_case;
 
 /* --- The case ----------------------------------------------------------------------------- */
@@ -75,6 +86,7 @@ static int setup_with(void **state, const channels_hub_options *options)
 {
     hub_case *t = calloc(1, sizeof *t);
     *state = t;
+    t->up.due = UINT64_MAX;
     assert_int_equal(channels_hub_new(&t->hub, options), CHANNELS_OK);
     for (unsigned i = 0; i < 3; i++)
         begin_with_client(t, i);
@@ -300,7 +312,7 @@ static void names_are_unique(void **state)
     hub_case *t = *state;
     char log[256];
     assert_int_equal(refused(t->hub, "b", log), CHANNELS_ERR_INVALID);
-    assert_non_null(strstr(log, "called b"));
+    assert_non_null(strstr(log, "called b already"));
     assert_int_equal(refused(NULL, "e", log), CHANNELS_ERR_INVALID);
     assert_non_null(strstr(log, "pubsub_self"));
     end(t, 1);
@@ -386,16 +398,6 @@ static void one_large_message(void **state)
 
 /* --- The uplink --------------------------------------------------------------------------- */
 
-/* A way to elsewhere: what it was told, and what comes back. */
-typedef struct elsewhere {
-    channels_endpoint *ep;
-    char trace[1024];
-    unsigned char bytes[256]; /* of the last broadcast */
-    size_t len;
-    uint64_t due;
-    int err; /* what start() or broadcast() returns */
-} elsewhere;
-
 static void note(elsewhere *e, const char *what, const char *topic)
 {
     size_t used = strlen(e->trace);
@@ -474,28 +476,29 @@ static void told_in_all(elsewhere *e, const char *parts)
 }
 
 /* By the second endpoint. */
-static void bring_up(hub_case *t, elsewhere *e)
+static elsewhere *bring_up(hub_case *t)
 {
+    elsewhere *e = &t->up;
     memset(e, 0, sizeof *e);
     e->due = UINT64_MAX;
     assert_int_equal(channels_hub_uplink(t->hub, ep_of(t, 1), &up_adapter, e), CHANNELS_OK);
     settle(t);
+    return e;
 }
 
 static void one_uplink_for_all(void **state)
 {
     hub_case *t = *state;
-    elsewhere e;
-    bring_up(t, &e);
-    told_in_all(&e, "start b;+phx_node:b;+room:a;+phx_node:a;+phx_node:c;");
+    elsewhere *e = bring_up(t);
+    told_in_all(e, "start b;+phx_node:b;+room:a;+phx_node:a;+phx_node:c;");
     for (unsigned i = 0; i < 3; i++) {
         channels_pubsub_broadcast(ep_of(t, i), "room:a", "e", channels_empty());
         all_hear(t, "[null,null,'room:a','e',{}]");
-        told(&e, "broadcast room:a;");
+        told(e, "broadcast room:a;");
     }
     channels_pubsub_broadcast(ep_of(t, 0), "nobody's here", "e", channels_empty());
     settle(t);
-    told(&e, "broadcast nobody's here;");
+    told(e, "broadcast nobody's here;");
     channels_pubsub_direct_broadcast(ep_of(t, 0), "far", "room:a", "e", channels_empty());
     channels_pubsub_direct_broadcast(ep_of(t, 0), "c", "room:a", "to c", channels_empty());
     channels_pubsub_direct_broadcast(ep_of(t, 1), "c", "room:a", "to c", channels_empty());
@@ -503,17 +506,17 @@ static void one_uplink_for_all(void **state)
     hear(t->nodes[2].client, "[null,null,'room:a','to c',{}]");
     hear(t->nodes[2].client, "[null,null,'room:a','to c',{}]");
     all_quiet(t);
-    told(&e, "broadcast phx_node:far;");
+    told(e, "broadcast phx_node:far;");
 }
 
 static void from_elsewhere(void **state)
 {
     hub_case *t = *state;
     channels_hub *other;
-    elsewhere e, far = { .due = UINT64_MAX };
+    elsewhere *e = &t->up, far = { .due = UINT64_MAX };
     channels_test host = { .on_failure = unit_failure, .random = 99 };
-    bring_up(t, &e);
-    e.trace[0] = '\0';
+    bring_up(t);
+    e->trace[0] = '\0';
     assert_int_equal(channels_hub_new(&other, NULL), CHANNELS_OK);
     channels_config config = { .node = "far",
                                .pubsub = channels_hub_adapter(),
@@ -521,14 +524,14 @@ static void from_elsewhere(void **state)
     channels_test_start(&host, &config);
     channels_hub_uplink(other, host.ep, &up_adapter, &far);
     channels_pubsub_broadcast(host.ep, "room:a", "e", channels_empty());
-    assert_int_equal(channels_pubsub_deliver(e.ep, far.bytes, far.len), CHANNELS_OK);
+    assert_int_equal(channels_pubsub_deliver(e->ep, far.bytes, far.len), CHANNELS_OK);
     all_hear(t, "[null,null,'room:a','e',{}]");
     channels_pubsub_direct_broadcast(host.ep, "c", "room:a", "to c", channels_empty());
-    assert_int_equal(channels_pubsub_deliver(e.ep, far.bytes, far.len), CHANNELS_OK);
+    assert_int_equal(channels_pubsub_deliver(e->ep, far.bytes, far.len), CHANNELS_OK);
     settle(t);
     hear(t->nodes[2].client, "[null,null,'room:a','to c',{}]");
     all_quiet(t);
-    told(&e, ""); /* nothing goes back there */
+    told(e, ""); /* nothing goes back there */
     channels_test_stop(&host);
     channels_hub_free(other);
 }
@@ -537,55 +540,53 @@ static void from_elsewhere(void **state)
 static void interest_is_summed(void **state)
 {
     hub_case *t = *state;
-    elsewhere e;
+    elsewhere *e = bring_up(t);
     channels_subscription sub, own;
-    bring_up(t, &e);
-    e.trace[0] = '\0';
+
+    e->trace[0] = '\0';
     channels_pubsub_subscribe(ep_of(t, 0), "news", count_call, NULL, &sub);
     settle(t);
-    told(&e, "+news;");
+    told(e, "+news;");
     channels_pubsub_subscribe(ep_of(t, 1), "news", count_call, NULL, &own);
     channels_pubsub_unsubscribe(ep_of(t, 0), sub);
     settle(t);
-    told(&e, "");
+    told(e, "");
     channels_pubsub_unsubscribe(ep_of(t, 1), own);
-    told(&e, "-news;");
+    told(e, "-news;");
     begin(t, 3);
     settle(t);
-    told(&e, "+phx_node:d;");
+    told(e, "+phx_node:d;");
     channels_pubsub_subscribe(ep_of(t, 3), "news", count_call, NULL, NULL);
     end(t, 3);
     settle(t);
-    told(&e, "+news;-news;-phx_node:d;");
+    told(e, "+news;-news;-phx_node:d;");
     end(t, 0);
     end(t, 2);
     settle(t);
-    told(&e, "-phx_node:a;-phx_node:c;");
+    told(e, "-phx_node:a;-phx_node:c;");
     channels_test_leave(t->nodes[1].client, "room:a");
-    told(&e, "-room:a;");
+    told(e, "-room:a;");
 }
 
 static void runs_on_its_carrier(void **state)
 {
     hub_case *t = *state;
-    elsewhere e;
-    bring_up(t, &e);
-    e.trace[0] = '\0';
-    e.due = t->nodes[1].host.now + 500;
+    elsewhere *e = bring_up(t);
+    e->trace[0] = '\0';
+    e->due = t->nodes[1].host.now + 500;
     assert_int_equal(channels_endpoint_timeout(ep_of(t, 1)), 500);
     assert_true(channels_endpoint_timeout(ep_of(t, 0)) == UINT64_MAX);
     channels_test_wait(&t->nodes[1].host, 499);
-    told(&e, "");
+    told(e, "");
     channels_test_wait(&t->nodes[1].host, 1);
-    told(&e, "run;");
+    told(e, "run;");
 }
 
 static void its_result(void **state)
 {
     hub_case *t = *state;
-    elsewhere e;
-    bring_up(t, &e);
-    e.err = -99;
+    elsewhere *e = bring_up(t);
+    e->err = -99;
     assert_int_equal(channels_pubsub_broadcast(ep_of(t, 1), "room:a", "e", channels_empty()), -99);
     assert_int_equal(channels_pubsub_broadcast(ep_of(t, 0), "room:a", "e", channels_empty()), 0);
     for (int i = 0; i < 2; i++)
@@ -596,12 +597,12 @@ static void its_result(void **state)
 static void the_least_adapter(void **state)
 {
     hub_case *t = *state;
-    elsewhere e = { .due = UINT64_MAX };
+    elsewhere *e = &t->up;
     const channels_pubsub_adapter least = { .name = "least", .broadcast = up_broadcast };
-    assert_int_equal(channels_hub_uplink(t->hub, ep_of(t, 1), &least, &e), CHANNELS_OK);
+    assert_int_equal(channels_hub_uplink(t->hub, ep_of(t, 1), &least, e), CHANNELS_OK);
     channels_pubsub_broadcast(ep_of(t, 0), "room:a", "e", channels_empty());
     all_hear(t, "[null,null,'room:a','e',{}]");
-    told(&e, "broadcast room:a;");
+    told(e, "broadcast room:a;");
     end(t, 1);
 }
 
@@ -610,21 +611,22 @@ static void uplinks_that_cannot_be(void **state)
     hub_case *t = *state;
     channels_test *host = &t->nodes[1].host;
     const channels_pubsub_adapter none = { .name = "none" };
-    elsewhere e = { .err = CHANNELS_ERR_UNSUPPORTED, .due = UINT64_MAX };
+    elsewhere *e = &t->up;
     channels_hub *other;
-    assert_int_equal(channels_hub_uplink(t->hub, host->ep, NULL, &e), CHANNELS_ERR_INVALID);
-    assert_int_equal(channels_hub_uplink(t->hub, host->ep, &none, &e), CHANNELS_ERR_INVALID);
+    e->err = CHANNELS_ERR_UNSUPPORTED;
+    assert_int_equal(channels_hub_uplink(t->hub, host->ep, NULL, e), CHANNELS_ERR_INVALID);
+    assert_int_equal(channels_hub_uplink(t->hub, host->ep, &none, e), CHANNELS_ERR_INVALID);
     channels_test_expect_log(host, "lacks broadcast");
     assert_int_equal(channels_hub_new(&other, NULL), CHANNELS_OK);
-    assert_int_equal(channels_hub_uplink(other, host->ep, &up_adapter, &e), CHANNELS_ERR_INVALID);
+    assert_int_equal(channels_hub_uplink(other, host->ep, &up_adapter, e), CHANNELS_ERR_INVALID);
     channels_test_expect_log(host, "is not one of the hub's");
     channels_hub_free(other);
-    told(&e, "");
-    assert_int_equal(channels_hub_uplink(t->hub, host->ep, &up_adapter, &e),
+    told(e, "");
+    assert_int_equal(channels_hub_uplink(t->hub, host->ep, &up_adapter, e),
                      CHANNELS_ERR_UNSUPPORTED);
-    told(&e, "start b;");
-    bring_up(t, &e); /* there is none yet */
-    assert_int_equal(channels_hub_uplink(t->hub, ep_of(t, 0), &up_adapter, &e),
+    told(e, "start b;");
+    bring_up(t); /* there is none yet */
+    assert_int_equal(channels_hub_uplink(t->hub, ep_of(t, 0), &up_adapter, e),
                      CHANNELS_ERR_INVALID);
     channels_test_expect_log(&t->nodes[0].host, "has one already");
 }
@@ -633,32 +635,49 @@ static void uplinks_that_cannot_be(void **state)
 static void the_carrier_ends(void **state)
 {
     hub_case *t = *state;
-    elsewhere e;
-    bring_up(t, &e);
-    e.trace[0] = '\0';
+    elsewhere *e = bring_up(t);
+    e->trace[0] = '\0';
     channels_pubsub_broadcast(ep_of(t, 0), "room:a", "e", channels_empty());
     channels_pubsub_subscribe(ep_of(t, 2), "news", count_call, NULL, NULL);
     end(t, 1);
-    told(&e, "-phx_node:b;broadcast room:a;+news;stop;");
+    told(e, "-phx_node:b;broadcast room:a;+news;stop;");
     channels_pubsub_broadcast(ep_of(t, 0), "room:a", "e", channels_empty());
     channels_pubsub_subscribe(ep_of(t, 2), "more", count_call, NULL, NULL);
     settle(t);
-    told(&e, "");
+    told(e, "");
     for (int i = 0; i < 2; i++)
         hear(t->nodes[2].client, "[null,null,'room:a','e',{}]");
     begin(t, 1);
-    bring_up(t, &e);
-    told_in_all(&e, "start b;+phx_node:b;+phx_node:a;+room:a;+phx_node:c;+news;+more;");
+    bring_up(t);
+    told_in_all(e, "start b;+phx_node:b;+phx_node:a;+room:a;+phx_node:c;+news;+more;");
+}
+
+/* What one carrier has sent to elsewhere, the next does not send again. */
+static void sent_by_one_carrier(void **state)
+{
+    hub_case *t = *state;
+    elsewhere *first = bring_up(t), second = { .due = UINT64_MAX };
+    channels_pubsub_broadcast(ep_of(t, 0), "room:a", "e", channels_empty());
+    end(t, 1);
+    assert_non_null(strstr(first->trace, "broadcast room:a;"));
+    assert_int_equal(channels_hub_uplink(t->hub, ep_of(t, 2), &up_adapter, &second), CHANNELS_OK);
+    settle(t);
+    hear(t->nodes[2].client, "[null,null,'room:a','e',{}]");
+    assert_null(strstr(second.trace, "broadcast"));
+    channels_pubsub_broadcast(ep_of(t, 0), "room:a", "e", channels_empty());
+    settle(t);
+    assert_non_null(strstr(second.trace, "broadcast room:a;"));
+    end(t, 2);
 }
 
 /* A carrier that does not run is not told of ever more topics; of all when it has caught up. */
 static void reports_are_bounded(void **state)
 {
     hub_case *t = *state;
-    elsewhere e;
+    elsewhere *e = bring_up(t);
     channels_subscription sub;
-    bring_up(t, &e);
-    e.trace[0] = '\0';
+
+    e->trace[0] = '\0';
     for (int i = 0; i < 100; i++) {
         channels_pubsub_subscribe(ep_of(t, 0), "news", count_call, NULL, &sub);
         channels_pubsub_unsubscribe(ep_of(t, 0), sub);
@@ -669,14 +688,14 @@ static void reports_are_bounded(void **state)
     channels_test_wait(&t->nodes[0].host, 1000); /* still nothing has been read: once more later */
     assert_int_equal(channels_endpoint_timeout(ep_of(t, 0)), 1000);
     settle(t);
-    assert_in_range(strlen(e.trace) / strlen("+news;-news;"), 1, 99);
-    assert_null(strstr(e.trace, "latest"));
-    e.trace[0] = '\0';
+    assert_in_range(strlen(e->trace) / strlen("+news;-news;"), 1, 99);
+    assert_null(strstr(e->trace, "latest"));
+    e->trace[0] = '\0';
     channels_test_wait(&t->nodes[0].host, 1000);
     settle(t);
-    assert_non_null(strstr(e.trace, "+latest;"));
-    assert_non_null(strstr(e.trace, "+phx_node:a;"));
-    assert_null(strstr(e.trace, "+news;"));
+    assert_non_null(strstr(e->trace, "+latest;"));
+    assert_non_null(strstr(e->trace, "+phx_node:a;"));
+    assert_null(strstr(e->trace, "+news;"));
     assert_int_equal(t->nodes[0].host.logged, 1);
     assert_true(channels_endpoint_timeout(ep_of(t, 0)) == UINT64_MAX);
 }
@@ -686,12 +705,12 @@ static void without_memory(void **state)
 {
     hub_case *t = *state;
     node *n = &t->nodes[1];
-    elsewhere e;
+    elsewhere *e = &t->up;
     for (size_t at = 1; at < 40; at++) {
-        memset(&e, 0, sizeof e);
-        e.due = UINT64_MAX;
+        memset(e, 0, sizeof *e);
+        e->due = UINT64_MAX;
         n->memory.fail_at = n->memory.calls + at;
-        int err = channels_hub_uplink(t->hub, n->host.ep, &up_adapter, &e);
+        int err = channels_hub_uplink(t->hub, n->host.ep, &up_adapter, e);
         assert_true(err == CHANNELS_OK || err == CHANNELS_ERR_NOMEM);
         channels_pubsub_subscribe(ep_of(t, 0), "news", count_call, NULL, NULL);
         channels_pubsub_broadcast(ep_of(t, 0), "room:a", "e", channels_empty());
@@ -700,8 +719,8 @@ static void without_memory(void **state)
         end(t, 1);
         begin(t, 1);
     }
-    bring_up(t, &e);
-    told_in_all(&e, "start b;+phx_node:b;+phx_node:a;+news;+room:a;+phx_node:c;");
+    bring_up(t);
+    told_in_all(e, "start b;+phx_node:b;+phx_node:a;+news;+room:a;+phx_node:c;");
 }
 
 int main(void)
@@ -728,6 +747,7 @@ int main(void)
         HUB_TEST(the_least_adapter),
         HUB_TEST(uplinks_that_cannot_be),
         HUB_TEST(the_carrier_ends),
+        HUB_TEST(sent_by_one_carrier),
         SMALL_HUB_TEST(reports_are_bounded),
         HUB_TEST(without_memory),
     };
