@@ -281,6 +281,11 @@ ifneq ($(VARIANT),fuzz)
 $(FUZZERS): $(FUZZ_MAIN:%.c=$(OBJ)/%.o)
 endif
 $(SOAK): $(SOAK_SRC:%.c=$(OBJ)/%.o)
+ifneq ($(REDIS_STATIC),)
+$(OUT)/fixture: $(REDIS_STATIC)
+$(OUT)/fixture: LIBS += $(REDIS_LIBS)
+$(OBJ)/test/conformance/fixture.o: private DEP_CFLAGS += -DFIXTURE_REDIS
+endif
 $(SERVERS) $(EXAMPLES) $(SOAK): $(STATIC)
 $(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK):
 	$(call say,LINK)

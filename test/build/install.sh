@@ -94,7 +94,7 @@ check "uninstall" $MAKE uninstall $everything
 check "nothing is left" nothing_left
 
 check "install once more" $MAKE install $everything
-rm -f "$prefix"/lib/libchannels.so*
+rm -f "$prefix"/lib/libchannels*.so*
 check "examples build with the static library" build_all static --static
 check "and are linked to nothing of ours" needs_none "$scratch/static/first"
 check "and run" "$scratch/static/first"

@@ -1,7 +1,7 @@
 /* fixture.c - the application behind the recorded transcripts (see README.md beside this file), on
  * the public API alone.
  *
- *     fixture [--port N] [--node NAME]      0: any; the first line tells which
+ *     fixture [--port N] [--node NAME] [--redis PORT]      port 0: any; the first line tells which
  *
  * Its clients' speed and size are measured too, so it keeps of each no more than it needs. */
 #include <cjson/cJSON.h>
@@ -15,6 +15,9 @@
 #include <channels/channels.h>
 #include <channels/presence.h>
 #include <channels/pubsub.h>
+#ifdef FIXTURE_REDIS
+#include <channels/adapters/libev_redis.h>
+#endif
 
 /* --- Inside payloads ----------------------------------------------------------------------
  *
@@ -614,7 +617,74 @@ static void raise_file_limit(void)
     }
 }
 
-static int serve(channels_endpoint *ep, int port)
+/* --- Other nodes, by a Redis on this machine ------------------------------------------------ */
+
+struct options {
+    int port;
+    const char *node, *redis; /* NULL: none */
+};
+
+#ifdef FIXTURE_REDIS
+struct bus {
+    channels_redis *redis; /* NULL: there is none */
+    channels_ev_redis ev;
+};
+
+static int bus_open(struct bus *bus, channels_config *config, const char *port)
+{
+    channels_redis_options options = { .port = (uint16_t)atoi(port) };
+    config->pubsub = channels_redis_adapter();
+    int err = channels_redis_new(&bus->redis, &options);
+    config->pubsub_self = bus->redis;
+    return err;
+}
+
+static void bus_start(struct bus *bus, channels_ev *ev)
+{
+    if (bus->redis != NULL)
+        channels_ev_redis_start(&bus->ev, ev, bus->redis);
+}
+
+static void bus_stop(struct bus *bus)
+{
+    if (bus->redis != NULL)
+        channels_ev_redis_stop(&bus->ev);
+}
+
+static void bus_close(struct bus *bus)
+{
+    channels_redis_free(bus->redis);
+}
+#else
+struct bus {
+    char unused;
+};
+
+static int bus_open(struct bus *bus, channels_config *config, const char *port)
+{
+    (void)bus, (void)config, (void)port;
+    return CHANNELS_ERR_UNSUPPORTED;
+}
+
+static void bus_start(struct bus *bus, channels_ev *ev)
+{
+    (void)bus, (void)ev;
+}
+
+static void bus_stop(struct bus *bus)
+{
+    (void)bus;
+}
+
+static void bus_close(struct bus *bus)
+{
+    (void)bus;
+}
+#endif
+
+/* --- Serving -------------------------------------------------------------------------------- */
+
+static int serve(channels_endpoint *ep, struct bus *bus, int port)
 {
     struct ev_loop *loop = EV_DEFAULT;
     channels_ev ev;
@@ -632,23 +702,27 @@ static int serve(channels_endpoint *ep, int port)
         fprintf(stderr, "fixture: cannot listen on 127.0.0.1:%d: %s\n", port, strerror(-err));
         return 1;
     }
+    bus_start(bus, &ev);
     printf("listening on 127.0.0.1:%d\n", channels_ev_port(&listener));
     fflush(stdout);
     ev_run(loop, 0);
+    bus_stop(bus);
     channels_ev_stop(&ev);
     return 0;
 }
 
 /* False: something else is asked for than can be had. */
-static bool read_options(char **words, int *port, const char **node)
+static bool read_options(char **words, struct options *options)
 {
     for (; words[0] != NULL; words += 2) {
         if (words[1] == NULL)
             return false;
         if (strcmp(words[0], "--port") == 0)
-            *port = atoi(words[1]);
+            options->port = atoi(words[1]);
         else if (strcmp(words[0], "--node") == 0)
-            *node = words[1];
+            options->node = words[1];
+        else if (strcmp(words[0], "--redis") == 0)
+            options->redis = words[1];
         else
             return false;
     }
@@ -657,19 +731,23 @@ static bool read_options(char **words, int *port, const char **node)
 
 int main(int argc, char **argv)
 {
-    int port = 4100;
+    struct options options = { .port = 4100 };
+    struct bus bus = { 0 };
     channels_endpoint *ep;
     channels_presence *set;
-    channels_config config = { .log = on_log,
-                               .log_level = CHANNELS_LOG_WARNING,
-                               .secret = SECRET SECRET SECRET SECRET };
     (void)argc;
-    if (!read_options(argv + 1, &port, &config.node)) {
-        fprintf(stderr, "usage: %s [--port N] [--node NAME]\n", argv[0]);
+    if (!read_options(argv + 1, &options)) {
+        fprintf(stderr, "usage: %s [--port N] [--node NAME] [--redis PORT]\n", argv[0]);
         return 2;
     }
     raise_file_limit();
-    int err = channels_endpoint_new(&ep, &config);
+    channels_config config = { .log = on_log,
+                               .log_level = CHANNELS_LOG_WARNING,
+                               .node = options.node,
+                               .secret = SECRET SECRET SECRET SECRET };
+    int err = options.redis != NULL ? bus_open(&bus, &config, options.redis) : CHANNELS_OK;
+    if (err == CHANNELS_OK)
+        err = channels_endpoint_new(&ep, &config);
     if (err == CHANNELS_OK)
         err = channels_presence_new(&set, ep, NULL);
     if (err == CHANNELS_OK)
@@ -678,7 +756,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "fixture: %s\n", channels_strerror(err));
         return 1;
     }
-    int status = serve(ep, port);
+    int status = serve(ep, &bus, options.port);
     channels_endpoint_free(ep);
+    bus_close(&bus);
     return status;
 }
