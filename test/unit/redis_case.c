@@ -6,6 +6,9 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -60,6 +63,9 @@ static void exec_server(const redis_server *s, const char *const *more)
                              "--logfile",    "redis.log" };
     int n = 15;
     snprintf(port, sizeof port, "%u", (unsigned)s->port);
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves none behind */
+#endif
     for (; more != NULL && *more != NULL && n < 31; more++)
         args[n++] = *more;
     if (chdir(s->dir) == 0)
