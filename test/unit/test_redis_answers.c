@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -58,13 +59,20 @@ static int teardown(void **state)
 }
 #define FAKE_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
-/* Both connections; which is which shows in what they say. */
+static int accept_one(fake *f)
+{
+    int fd, on = 1;
+    redis_until(&f->n, NULL, (fd = accept(f->listener, NULL, NULL)) >= 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+    return fd;
+}
+
+/* Both connections, in the order in which it makes them. */
 static void accept_both(fake *f)
 {
-    redis_until(&f->n, NULL, (f->sub = accept(f->listener, NULL, NULL)) >= 0);
-    redis_until(&f->n, NULL, (f->pub = accept(f->listener, NULL, NULL)) >= 0);
-    assert_int_equal(fcntl(f->sub, F_SETFL, O_NONBLOCK), 0);
-    assert_int_equal(fcntl(f->pub, F_SETFL, O_NONBLOCK), 0);
+    f->sub = accept_one(f);
+    f->pub = accept_one(f);
 }
 
 static void answer(fake *f, int fd, const char *bytes, size_t len)
@@ -334,6 +342,28 @@ static void who_does_not_answer(void **state)
     is_down(f, "no loop watches it: there was no channels_redis_on_watch() within 100 ms");
 }
 
+/* It answers slowly what was asked before the ping: it is waited for, as long as it answers. */
+static void slow_but_alive(void **state)
+{
+    fake *f = *state;
+    char inbox[64];
+    unsigned char ping[16];
+    redis_node_start(&f->n, "node", &f->options);
+    accept_both(f);
+    bring_up(f, inbox, ping);
+    for (int i = 0; i < 3; i++)
+        channels_pubsub_broadcast(f->n.host.ep, "topic", "e", channels_empty());
+    channels_test_wait(&f->n.host, 10000);
+    for (int i = 0; i < 3; i++) {
+        answer_text(f, f->pub, ":0\r\n");
+        redis_turn(&f->n, 1);
+        channels_test_wait(&f->n.host, 10000);
+        assert_int_equal(f->n.state, CHANNELS_REDIS_UP);
+    }
+    channels_test_wait(&f->n.host, 10000);
+    is_down(f, "no answer for 10000 ms");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,7 +371,7 @@ int main(void)
         FAKE_TEST(never_ends),             FAKE_TEST(hangs_up),
         FAKE_TEST(broken_messages),        FAKE_TEST(waits_longer_each_time),
         FAKE_TEST(waits_as_it_is_told),    FAKE_TEST(does_not_press_who_refuses),
-        FAKE_TEST(who_does_not_answer),
+        FAKE_TEST(who_does_not_answer),    FAKE_TEST(slow_but_alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
