@@ -71,9 +71,9 @@ typedef struct channels_redis_info {
     uint64_t published; /* messages that were given to Redis, or wait */
     uint64_t received;  /* from other nodes */
     uint64_t dropped;   /* that other nodes were not sent, for want of a connection or of room */
-    uint64_t connects;                     /* that succeeded */
-    size_t queued;                         /* bytes that wait to be sent */
-    size_t channels;                       /* subscribed to */
+    uint64_t connects;  /* that succeeded */
+    size_t queued;      /* bytes that wait to be sent */
+    size_t channels;    /* subscribed to */
 } channels_redis_info;
 CHANNELS_API void channels_redis_get_info(const channels_redis *redis, channels_redis_info *info);
 

@@ -6,9 +6,9 @@
 #include "channels/adapters/tcp.h"
 #include "redis/redis.h"
 
-#define READ_SIZE 16384    /* bytes read at once; hiredis moves what it has not parsed often */
-#define KEPT_SIZE 262144   /* of hiredis' buffer; a larger one is given back when it is empty */
-#define MAX_ELEMENTS 4     /* of an array that is for us */
+#define READ_SIZE 16384  /* bytes read at once; hiredis moves what it has not parsed often */
+#define KEPT_SIZE 262144 /* of hiredis' buffer; a larger one is given back when it is empty */
+#define MAX_ELEMENTS 4   /* of an array that is for us */
 
 static bool why_errno(channels_redis *redis, int error)
 {

@@ -382,15 +382,16 @@ static void say_rest(channels_redis *redis)
 
 static bool on_alarm(channels_redis *redis)
 {
+    unsigned ms = (unsigned)redis->options.connect_ms;
     switch (redis->state) {
     case CHANNELS_REDIS_DOWN: attempt(redis); return true;
     case CHANNELS_REDIS_UP: return check(redis);
     default:
-        return channels__redis_why(redis, redis->watch != NULL
-                                              ? "no answer within %u ms"
-                                              : "no loop watches it: there was no "
-                                                "channels_redis_on_watch() within %u ms",
-                                   (unsigned)redis->options.connect_ms);
+        return redis->watch != NULL ? channels__redis_why(redis, "no answer within %u ms", ms)
+                                    : channels__redis_why(redis,
+                                                          "no loop watches it: there was no "
+                                                          "channels_redis_on_watch() within %u ms",
+                                                          ms);
     }
 }
 
@@ -462,8 +463,8 @@ const channels_pubsub_adapter *channels_redis_adapter(void)
 
 /* --- For the loop --------------------------------------------------------------------------- */
 
-void channels_redis_on_watch(channels_redis *redis, void (*watch)(void *arg, int fd, unsigned events),
-                             void *arg)
+void channels_redis_on_watch(channels_redis *redis,
+                             void (*watch)(void *arg, int fd, unsigned events), void *arg)
 {
     channels__redis_link *links[] = { &redis->sub, &redis->pub };
     for (int i = 0; i < 2; i++) {

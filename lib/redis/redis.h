@@ -48,7 +48,7 @@ typedef int channels__redis_count;
 
 typedef struct channels__redis_link {
     channels_redis *redis;
-    /* What Redis answered, but to AUTH and SELECT. False: it ends, and `redis` has been told why. */
+    /* What Redis answered, but to AUTH and SELECT. False: it ends; `redis` has been told why. */
     bool (*answer)(channels_redis *redis, const redisReply *reply);
     int fd;           /* -1: there is none */
     bool connected;   /* not only begun */

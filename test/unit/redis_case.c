@@ -57,10 +57,11 @@ static int dial(uint16_t port)
 static void exec_server(const redis_server *s, const char *const *more)
 {
     char port[8];
-    const char *args[32] = { "redis-server", "--port",       port, "--bind",       "127.0.0.1",
-                             "--save",       "",             "--appendonly",       "no",
-                             "--unixsocket", "redis.socket", "--loglevel",         "warning",
-                             "--logfile",    "redis.log" };
+    const char *args[32] = {
+        "redis-server", "--port",     port,           "--bind",    "127.0.0.1",
+        "--save",       "",           "--appendonly", "no",        "--unixsocket",
+        "redis.socket", "--loglevel", "warning",      "--logfile", "redis.log"
+    };
     int n = 15;
     snprintf(port, sizeof port, "%u", (unsigned)s->port);
 #ifdef __linux__
@@ -198,13 +199,18 @@ void redis_node_start(redis_node *n, const char *name, const channels_redis_opti
     n->watched[0].fd = n->watched[1].fd = -1;
     assert_int_equal(channels_redis_new(&n->redis, &options), CHANNELS_OK);
     channels_config config = { .node = name,
-                               .pubsub = channels_redis_adapter(),
-                               .pubsub_self = n->redis,
+                               .pubsub = n->hub != NULL ? channels_hub_adapter()
+                                                        : channels_redis_adapter(),
+                               .pubsub_self = n->hub != NULL ? (void *)n->hub : n->redis,
                                .log_level = CHANNELS_LOG_INFO };
     n->state = CHANNELS_REDIS_CONNECTING;
     n->probe.host = &n->host;
     n->host.on_failure = unit_failure;
     assert_int_equal(sim_start(&n->host, &n->memory, &config), CHANNELS_OK);
+    if (n->hub != NULL)
+        assert_int_equal(channels_hub_uplink(n->hub, n->host.ep, channels_redis_adapter(),
+                                             n->redis),
+                         CHANNELS_OK);
     channels_mount(n->host.ep, "/socket", &probe_handler, NULL, &n->probe);
     core_connect(&n->client, &n->host, V2);
     join(n->client, "room:a", "1");

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <channels/hub.h>
 #include <channels/redis.h>
 
 #include "unit/core_case.h"
@@ -32,6 +33,7 @@ typedef struct redis_node {
     probe probe;
     channels_test_client *client; /* it has joined "room:a" with the ref 1 */
     channels_redis *redis;
+    channels_hub *hub; /* if it is set before the start, this is its uplink */
     struct {
         int fd;
         unsigned events;

@@ -162,13 +162,12 @@ static void max_message(void **state)
     redis_test *t = *state;
     char json[3000];
     redis_node_stop(&t->a);
-    redis_node_start(&t->a, "node-a", &(channels_redis_options){ .port = t->server.port,
-                                                                 .max_message = 1000 });
+    redis_node_start(&t->a, "node-a",
+                     &(channels_redis_options){ .port = t->server.port, .max_message = 1000 });
     redis_until(&t->a, NULL, up(&t->a));
     snprintf(json, sizeof json, "{\"x\":\"%01000d\"}", 0);
-    assert_int_equal(
-        channels_pubsub_broadcast(t->a.host.ep, "room:a", "e", channels_json(json)),
-        CHANNELS_ERR_LIMIT);
+    assert_int_equal(channels_pubsub_broadcast(t->a.host.ep, "room:a", "e", channels_json(json)),
+                     CHANNELS_ERR_LIMIT);
     assert_non_null(channels_test_hear(t->a.client));
     meet(t);
     char *large = malloc(100001);
@@ -177,6 +176,44 @@ static void max_message(void **state)
     redis_until(&t->a, &t->b, t->a.state == CHANNELS_REDIS_DOWN);
     assert_non_null(strstr(t->a.states, "down: a message of more than 1000 bytes (max_message);"));
     free(large);
+}
+
+static void count_news(void *arg, const channels_msg *msg)
+{
+    (void)msg;
+    ++*(unsigned *)arg;
+}
+
+/* Endpoints of a hub, one of which has the connection for all. */
+static void for_a_hub(void **state)
+{
+    redis_test *t = *state;
+    unsigned heard[2] = { 0 };
+    channels_endpoint *other;
+    channels_hub *hub;
+    assert_int_equal(channels_hub_new(&hub, NULL), CHANNELS_OK);
+    redis_node_stop(&t->a);
+    t->a.hub = hub;
+    redis_node_start(&t->a, "node-a", &(channels_redis_options){ .port = t->server.port });
+    const channels_config config = { .pubsub = channels_hub_adapter(),
+                                     .pubsub_self = hub,
+                                     .log_level = CHANNELS_LOG_OFF };
+    assert_int_equal(channels_endpoint_new(&other, &config), CHANNELS_OK);
+    channels_pubsub_subscribe(other, "news", count_news, &heard[0], NULL);
+    channels_pubsub_subscribe(t->a.host.ep, "news", count_news, &heard[1], NULL);
+    redis_until(&t->a, &t->b,
+                up(&t->a) && (channels_endpoint_run(other), redis_info(&t->a).channels >= 3));
+    channels_pubsub_broadcast(other, "room:a", "e", channels_empty());
+    hears(&t->b, &t->a, "[null,null,'room:a','e',{}]");
+    hears(&t->a, &t->b, "[null,null,'room:a','e',{}]");
+    channels_pubsub_broadcast(t->b.host.ep, "news", "e", channels_empty());
+    redis_until(&t->a, &t->b, (channels_endpoint_run(other), heard[0] == 1 && heard[1] == 1));
+    meet(t);
+    quiet(t->a.client);
+    quiet(t->b.client);
+    channels_endpoint_free(other);
+    redis_node_stop(&t->a);
+    channels_hub_free(hub);
 }
 
 /* --- Interest ------------------------------------------------------------------------------- */
@@ -300,9 +337,8 @@ static void with_password(void **state)
 }
 
 static const char *const users[] = {
-    "--user", "app",      "on",         ">pass",        "resetchannels", "&channels:*",
-    "-@all",  "+publish", "+subscribe", "+unsubscribe", "--user",        "default",
-    "off",    NULL
+    "--user",   "app",        "on",           ">pass",  "resetchannels", "&channels:*", "-@all",
+    "+publish", "+subscribe", "+unsubscribe", "--user", "default",       "off",         NULL
 };
 
 /* No more rights than the manual names. */
@@ -350,9 +386,9 @@ static void wrong_password(void **state)
     redis_test *t = *state;
     redis_server_start(&t->server, args);
     for (unsigned i = 0; i < 2; i++) {
-        redis_node_start(&t->a, "node-a", &(channels_redis_options){
-                                              .port = t->server.port,
-                                              .password = cases[i].password });
+        redis_node_start(&t->a, "node-a",
+                         &(channels_redis_options){ .port = t->server.port,
+                                                    .password = cases[i].password });
         redis_until(&t->a, NULL, t->a.state == CHANNELS_REDIS_DOWN);
         assert_non_null(strstr(t->a.states, cases[i].words));
         channels_test_expect_log(&t->a.host, cases[i].words);
@@ -415,7 +451,8 @@ static void killed_and_started_again(void **state)
     assert_int_equal(redis_info(&t->a).connects, 2);
 }
 
-/* It takes what comes and answers nothing. Clients here do not notice, and what waits is bounded. */
+/* It takes what comes and answers nothing. Clients here do not notice, and what waits is bounded.
+ */
 static void paused(void **state)
 {
     redis_test *t = *state;
@@ -428,9 +465,9 @@ static void paused(void **state)
     snprintf(json, sizeof json, "{\"x\":\"%09000d\"}", 0);
     unsigned sent = 0;
     while (redis_info(&t->a).dropped < 10 && sent < 100000) {
-        assert_int_equal(
-            channels_pubsub_broadcast(t->a.host.ep, "room:a", "e", channels_json(json)),
-            CHANNELS_OK);
+        assert_int_equal(channels_pubsub_broadcast(t->a.host.ep, "room:a", "e",
+                                                   channels_json(json)),
+                         CHANNELS_OK);
         assert_non_null(channels_test_hear(t->a.client));
         assert_true(redis_info(&t->a).queued <= 100000);
         channels_test_wait(&t->a.host, 0);
@@ -498,16 +535,28 @@ static void last_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        REDIS_TEST(broadcasts_reach_both), REDIS_TEST(one_node_alone),
-        REDIS_TEST(disconnects_everywhere), REDIS_TEST(large_ones_and_many),
+        REDIS_TEST(broadcasts_reach_both),
+        REDIS_TEST(one_node_alone),
+        REDIS_TEST(disconnects_everywhere),
+        REDIS_TEST(large_ones_and_many),
         REDIS_TEST(max_message),
-        REDIS_TEST(subscribes_by_interest), REDIS_TEST(back_and_forth),
-        REDIS_TEST(many_topics), REDIS_TEST(prefixes_part),
-        BARE_TEST(by_unix_socket), BARE_TEST(by_name), BARE_TEST(with_password),
-        BARE_TEST(with_user), BARE_TEST(in_a_database), BARE_TEST(wrong_password),
+        REDIS_TEST(for_a_hub),
+        REDIS_TEST(subscribes_by_interest),
+        REDIS_TEST(back_and_forth),
+        REDIS_TEST(many_topics),
+        REDIS_TEST(prefixes_part),
+        BARE_TEST(by_unix_socket),
+        BARE_TEST(by_name),
+        BARE_TEST(with_password),
+        BARE_TEST(with_user),
+        BARE_TEST(in_a_database),
+        BARE_TEST(wrong_password),
         BARE_TEST(cannot_be_used),
-        REDIS_TEST(killed_and_started_again), REDIS_TEST(paused),
-        REDIS_TEST(hangs), REDIS_TEST(host_was_busy), REDIS_TEST(last_words),
+        REDIS_TEST(killed_and_started_again),
+        REDIS_TEST(paused),
+        REDIS_TEST(hangs),
+        REDIS_TEST(host_was_busy),
+        REDIS_TEST(last_words),
     };
     if (!redis_server_is_there())
         return 0;

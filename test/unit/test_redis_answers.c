@@ -367,11 +367,11 @@ static void slow_but_alive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FAKE_TEST(broken_answers),         FAKE_TEST(broken_greetings),
-        FAKE_TEST(never_ends),             FAKE_TEST(hangs_up),
-        FAKE_TEST(broken_messages),        FAKE_TEST(waits_longer_each_time),
-        FAKE_TEST(waits_as_it_is_told),    FAKE_TEST(does_not_press_who_refuses),
-        FAKE_TEST(who_does_not_answer),    FAKE_TEST(slow_but_alive),
+        FAKE_TEST(broken_answers),      FAKE_TEST(broken_greetings),
+        FAKE_TEST(never_ends),          FAKE_TEST(hangs_up),
+        FAKE_TEST(broken_messages),     FAKE_TEST(waits_longer_each_time),
+        FAKE_TEST(waits_as_it_is_told), FAKE_TEST(does_not_press_who_refuses),
+        FAKE_TEST(who_does_not_answer), FAKE_TEST(slow_but_alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* test_redis_loops.c - libev_redis.h, libuv_redis.h and poll_redis.h with a real redis-server, which
- * is taken away and comes back: descriptors change. The clock is the machine's. */
+/* test_redis_loops.c - libev_redis.h, libuv_redis.h and poll_redis.h with a real redis-server,
+ * which is taken away and comes back: descriptors change. The clock is the machine's. */
 #include "unit/redis_case.h"
 
 #include <channels/adapters/libev_redis.h>
@@ -26,7 +26,7 @@ typedef struct loop_host {
 
 typedef struct kind {
     void (*start)(loop_host *h);
-    void (*stop)(loop_host *h); /* frees the endpoint, too */
+    void (*stop)(loop_host *h);     /* frees the endpoint, too */
     void (*run_once)(loop_host *h); /* for 5 ms at most */
 } kind;
 
