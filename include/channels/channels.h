@@ -277,9 +277,13 @@ typedef struct channels_longpoll_options {
     uint32_t window_ms;       /* a poll is held so long; 10000. A session that is not polled for
                                * twice that ends. */
     uint32_t token_max_age_s; /* of a session; 1209600, two weeks */
-    uint32_t max_sessions;    /* of the mount, then 503; 100000 */
+    uint32_t max_sessions;    /* of the mount, then 503; 100000. And so many requests may wait here
+                               * for sessions of other nodes. */
     uint32_t max_batch;       /* messages of one POST, the rest is dropped; 100 */
     size_t max_body;          /* of a POST, then 400; 8 MB */
+    /* After so long without a word from the node whose session it is, there is no such session;
+     * 2000. */
+    uint32_t pubsub_timeout_ms;
 } channels_longpoll_options;
 
 /* Clients whose parameter vsn meets `requirement` speak the format of `serializer`. As Elixir
@@ -470,8 +474,9 @@ typedef struct channels_config {
     size_t max_http_body;     /* then 413, unless it is for a long-poll session [64 KB] */
     uint32_t http_timeout_ms; /* for a whole request to arrive, then cut [10000] */
     uint32_t linger_ms;       /* for the peer to take our last bytes and close [2000] */
-    const char *secret;       /* signs the tokens of long-poll sessions [random] */
-    const char *node;         /* this node's name for PubSub, unique [random] */
+    const char *secret;       /* signs the tokens of long-poll sessions, the same on all nodes
+                               * [random] */
+    const char *node;         /* this node's name for PubSub, unique, at most 255 bytes [random] */
     const channels_pubsub_adapter *pubsub; /* joins nodes [none: this endpoint only] */
     void *pubsub_self;
 } channels_config;

@@ -5,10 +5,11 @@
  * host hands over each request for a mount's long-poll path and sends the answer when it comes. (On
  * a channels_conn all this happens by itself.) Phoenix lib/phoenix/transports/long_poll.ex.
  *
- * A session lives on the endpoint that opened it: several nodes behind one address need a balancer
- * that sends a client always to the same one. What a client has not got yet is kept for it, up to
- * max_queued. One for which nothing waits costs about 500 bytes, or 850 with its poll held on a
- * channels_conn, without the assigns and the channels. */
+ * A session lives on the endpoint that opened it. Its requests may land on other nodes, if those
+ * have the same config.secret and an adapter joins them: they are handed on, and answered where they
+ * landed. What a client has not got yet is kept for it, up to max_queued. One for which nothing waits
+ * costs about 500 bytes, or 850 with its poll held on a channels_conn, without the assigns and the
+ * channels. */
 #ifndef CHANNELS_LONGPOLL_H
 #define CHANNELS_LONGPOLL_H
 

@@ -158,7 +158,12 @@ typedef struct channels__mount {
      * looks every window and a half, and ends those that were polled longer ago than that); 0 ms,
      * for a poll that can be answered. */
     channels__alarms held, unpolled, filled;
+    /* With an adapter, for its requests on other nodes than their session's. Where they landed: no
+     * word has come of them; the poll is held there; the answer has not left, of which word is due.
+     * Where the session is: nothing is known of an answer that was given. */
+    channels__alarms asked, awaited, leaving, unconfirmed;
     uint32_t nsessions;
+    uint32_t nforwards; /* requests that landed here */
     size_t size; /* of this block */
     _Alignas(max_align_t) char copies[];
 } channels__mount;
@@ -211,6 +216,7 @@ typedef enum {
     CHANNELS__REF_REQUEST,
     CHANNELS__REF_SESSION, /* of long polling */
     CHANNELS__REF_POLL,    /* a request that its session has not done with */
+    CHANNELS__REF_FORWARD, /* one for a session of another node */
     CHANNELS__REF_FUNCTION,
     CHANNELS__REF_BATCH /* of presences that are fetched */
 } channels__ref_kind;
@@ -224,6 +230,7 @@ typedef struct channels__slot {
         channels_socket *socket;
         channels__subscriber *function;
         struct channels__session *session;
+        struct channels__forward *forward;
         struct channels_presence_batch *batch;
         struct {
             int (*respond)(void *carrier, const channels_response *r); /* frees the slot */
@@ -312,6 +319,8 @@ typedef struct channels__service {
     void (*end_turn)(struct channels__service *service);
     /* The same flag set: a broadcast on `topic` is about to be delivered. */
     void (*before_broadcast)(struct channels__service *service, channels__str topic);
+    /* The drain begins. */
+    void (*draining)(struct channels__service *service);
     /* Of a channel with `present`: it is ending, its last callback has run. */
     void (*channel_ended)(struct channels__service *service, channels_channel *ch);
     void (*free)(struct channels__service *service); /* the endpoint ends */
@@ -515,6 +524,7 @@ uint64_t channels__services_due(const channels_endpoint *ep);
 void channels__services_end_turn(channels_endpoint *ep);
 void channels__services_before_broadcast(channels_endpoint *ep, channels__str topic);
 void channels__services_channel_ended(channels_channel *ch);
+void channels__services_draining(channels_endpoint *ep);
 void channels__services_arrived(channels_endpoint *ep, const channels__node_message *m);
 
 /* channel.c: what is on a channel, and running its callbacks. */

@@ -52,6 +52,7 @@ static void begin(channels_endpoint *ep)
             channels__socket_doom(s, CHANNELS_DRAINED, 1012);
         d->progress.total += s->state == CHANNELS__OPEN;
     }
+    channels__services_draining(ep);
     size_t whole = d->progress.total / d->options.batch;
     d->progress.rounds = (uint32_t)(whole + (d->progress.total % d->options.batch != 0));
 }

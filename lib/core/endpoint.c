@@ -7,6 +7,7 @@
 #include "base/crypto.h"
 #include "channels/token.h"
 #include "core/core.h"
+#include "wire/longpoll_token.h"
 #include "wire/utf8.h"
 
 const char *channels_strerror(int err)
@@ -384,23 +385,22 @@ static bool config_ok(channels_endpoint *ep)
         wrong = "the node's name is not UTF-8";
     else if (c->node != NULL && c->node[0] == '\0')
         wrong = "the node's name is empty";
+    else if (c->node != NULL && strlen(c->node) > CHANNELS__LONGPOLL_NODE)
+        wrong = "the node's name is longer than 255 bytes";
     if (wrong != NULL)
         channels__log(ep, CHANNELS_LOG_ERROR, "channels_endpoint_new: %s", wrong);
     return wrong == NULL;
 }
 
-/* From config.secret and the node's name, so that a token means nothing to another node; without a
+/* From config.secret alone, so that all nodes which have it can read each other's tokens; without a
  * secret it stays the random one. */
 static bool make_session_key(channels_endpoint *ep)
 {
-    static const char purpose[] = "long-poll sessions of node ";
-    const char *secret = ep->config.secret, *node = ep->config.node;
-    unsigned char key[CHANNELS__SHA256];
+    static const char purpose[] = "long-poll sessions";
+    const char *secret = ep->config.secret;
     ep->config.secret = NULL; /* the host's, and not needed any more */
-    if (secret == NULL)
-        return true;
-    return channels__hmac_sha256(secret, strlen(secret), purpose, sizeof purpose, key) &&
-           channels__hmac_sha256(key, sizeof key, node, strlen(node), ep->session_key);
+    return secret == NULL || channels__hmac_sha256(secret, strlen(secret), purpose, sizeof purpose,
+                                                   ep->session_key);
 }
 
 /* Random numbers first: it is the only thing here that fails with CHANNELS_ERR_INVALID, and then no

@@ -145,6 +145,7 @@ static void complete(channels_mount_options *o)
     DEFAULT(o->longpoll.max_sessions, 100000);
     DEFAULT(o->longpoll.max_batch, 100);
     DEFAULT(o->longpoll.max_body, 8000000);
+    DEFAULT(o->longpoll.pubsub_timeout_ms, 2000);
     if (o->websocket.path == NULL)
         o->websocket.path = "/websocket";
     if (o->longpoll.path == NULL)
@@ -269,6 +270,21 @@ void channels__mounts_free(channels_endpoint *ep)
     }
 }
 
+static uint32_t sum_ms(uint32_t a, uint32_t b)
+{
+    return a <= UINT32_MAX - b ? a + b : UINT32_MAX;
+}
+
+static void add_alarms_of_nodes(channels__mount *m)
+{
+    uint32_t window = m->options.longpoll.window_ms;
+    uint32_t timeout = m->options.longpoll.pubsub_timeout_ms;
+    channels__add_alarms(m->ep, &m->asked, timeout, NULL);
+    channels__add_alarms(m->ep, &m->awaited, sum_ms(window, timeout), NULL);
+    channels__add_alarms(m->ep, &m->leaving, timeout / 4 + 1, NULL);
+    channels__add_alarms(m->ep, &m->unconfirmed, timeout, NULL);
+}
+
 /* What they do is set by the transports that use them. */
 static void add_alarms(channels__mount *m)
 {
@@ -277,9 +293,10 @@ static void add_alarms(channels__mount *m)
     if (!m->options.longpoll.on)
         return;
     channels__add_alarms(m->ep, &m->held, window, NULL);
-    channels__add_alarms(m->ep, &m->unpolled,
-                         window <= UINT32_MAX / 2 ? window * 2 : UINT32_MAX, NULL);
+    channels__add_alarms(m->ep, &m->unpolled, sum_ms(window, window), NULL);
     channels__add_alarms(m->ep, &m->filled, 0, NULL);
+    if (m->ep->config.pubsub != NULL)
+        add_alarms_of_nodes(m);
 }
 
 /* At the end of the list: mounts are asked in the order of mounting. */

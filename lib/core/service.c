@@ -85,6 +85,13 @@ void channels__services_channel_ended(channels_channel *ch)
             s->channel_ended(s, ch);
 }
 
+void channels__services_draining(channels_endpoint *ep)
+{
+    for (channels__service *s = ep->services; s != NULL; s = s->next)
+        if (s->draining != NULL)
+            s->draining(s);
+}
+
 static bool is_for(const channels__service *s, const channels__node_message *m)
 {
     return s->kind == m->kind && (s->topic == NULL || channels__str_is(m->topic, s->topic));

@@ -2,6 +2,8 @@
  * states. */
 #include "transport/conn.h"
 
+#include "transport/longpoll_nodes.h"
+
 /* Bytes read from a peer that goes on sending: enough for the rest of a message that was refused for
  * its size, so that the Close frame is not lost to a reset. linger_ms bounds the time. */
 #define MAX_DISCARDED (64u << 20)
@@ -499,7 +501,8 @@ static bool make_conns(channels_endpoint *ep)
 {
     if (ep->transport != NULL)
         return true;
-    channels__conns *conns = channels__alloc(&ep->mem, sizeof *conns);
+    channels__conns *conns =
+        channels__longpoll_join(ep) ? channels__alloc(&ep->mem, sizeof *conns) : NULL;
     if (conns == NULL)
         return false;
     if (!channels__ws_init(&conns->ws, &ep->mem)) {

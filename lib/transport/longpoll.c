@@ -1,7 +1,7 @@
 /* longpoll.c - the requests of long polling and their answers. The HTTP status is 200 whenever
  * Phoenix' client is meant to look at the JSON in the body, where the status is that counts; pages
  * of other origins may read every answer. Phoenix lib/phoenix/transports/long_poll.ex. */
-#include "transport/longpoll.h"
+#include "transport/longpoll_nodes.h"
 
 #include <stdio.h>
 
@@ -22,11 +22,18 @@ void channels__longpoll_answer(const channels__asker *asker, const char *json, s
     asker->respond(asker->arg, &r);
 }
 
-static void answer_status(const channels__asker *asker, int status)
+void channels__longpoll_answer_status(const channels__asker *asker, int status)
 {
     char json[32];
     int n = snprintf(json, sizeof json, "{\"status\":%d}", status);
     channels__longpoll_answer(asker, json, (size_t)n);
+}
+
+size_t channels__longpoll_write_empty(int status, const char *token,
+                                      char json[CHANNELS__LONGPOLL_EMPTY])
+{
+    return (size_t)snprintf(json, CHANNELS__LONGPOLL_EMPTY,
+                            "{\"status\":%d,\"token\":\"%s\",\"messages\":[]}", status, token);
 }
 
 void channels__longpoll_fail(const channels__asker *asker, const channels_response *error)
@@ -74,25 +81,44 @@ static int preflight(channels__mount *m, const channels_request *req, const chan
 
 /* --- Whose request it is -------------------------------------------------------------------- */
 
+/* A session of this mount, or one of another node, or nobody. */
+typedef struct client {
+    channels__session *session;
+    char node[CHANNELS__LONGPOLL_NODE + 1]; /* "": not another one */
+    const char *token;
+    char param[CHANNELS__LONGPOLL_TOKEN_TEXT];
+} client;
+
 /* A header counts before the query, even if there is nothing good in it. */
-static channels__session *session_of(channels__mount *m, const channels_request *req)
+static void find_client(channels__mount *m, const channels_request *req, client *c)
 {
-    char token[CHANNELS__LONGPOLL_TOKEN_TEXT];
-    const char *header = channels_request_header(req, "x-phoenix-longpoll-token");
-    if (header != NULL)
-        return channels__session_find(m, header);
-    int n = channels_request_param(req, "token", token, sizeof token);
-    if (n < 0 || n >= (int)sizeof token || channels__param_nests(req, "token"))
-        return NULL;
-    return channels__session_find(m, token);
+    c->token = channels_request_header(req, "x-phoenix-longpoll-token");
+    if (c->token == NULL) {
+        int n = channels_request_param(req, "token", c->param, sizeof c->param);
+        bool good = n >= 0 && n < (int)sizeof c->param && !channels__param_nests(req, "token");
+        c->token = good ? c->param : "";
+    }
+    c->session = channels__session_find(m, c->token, c->node);
+}
+
+/* What `what` says to it, on its own node. */
+static int forward(channels__mount *m, const client *c, channels__longpoll_message what,
+                   const channels__asker *asker, channels_ref *request)
+{
+    what.token = channels__str_z(c->token);
+    return channels__forward_request(m, c->node, &what, asker, request);
 }
 
 static int get(channels__mount *m, const channels_request *req, const channels__asker *asker,
                channels_ref *request)
 {
-    channels__session *s = session_of(m, req);
-    if (s != NULL)
-        return channels__session_poll(s, asker, request);
+    client c;
+    find_client(m, req, &c);
+    if (c.session != NULL)
+        return channels__session_poll(c.session, asker, request);
+    if (c.node[0] != '\0')
+        return forward(m, &c, (channels__longpoll_message){ .kind = CHANNELS__LONGPOLL_POLL },
+                       asker, request);
     if (m->nsessions >= m->options.longpoll.max_sessions) {
         channels__log(m->ep, CHANNELS_LOG_WARNING,
                       "refused a long-poll session of %s: it has %u already", m->path,
@@ -100,19 +126,11 @@ static int get(channels__mount *m, const channels_request *req, const channels__
         channels__longpoll_fail(asker, &channels__unavailable);
         return CHANNELS_OK;
     }
-    s = channels__session_new(m);
+    channels__session *s = channels__session_new(m);
     return s != NULL ? channels__session_open(s, req, asker, request) : CHANNELS_ERR_NOMEM;
 }
 
 /* --- POST: what a client says --------------------------------------------------------------- */
-
-static channels__batch batch_of(const channels__mount *m, const channels_request *req)
-{
-    const char *type = channels_request_header(req, "content-type");
-    bool lines = type != NULL && strcmp(type, "application/x-ndjson") == 0;
-    return channels__batch_of(channels__str_n(req->body, req->body_len), lines,
-                              m->options.longpoll.max_batch);
-}
 
 static size_t room_for(channels__str base64)
 {
@@ -157,28 +175,46 @@ static int deliver(channels_socket *s, channels__batch batch, char *room)
     return 200;
 }
 
-static int post(channels__mount *m, const channels_request *req, const channels__asker *asker)
+int channels__longpoll_post(channels__session *s, channels__str body, bool lines,
+                            const channels__asker *asker)
 {
-    const channels__mem *mem = &m->ep->mem;
-    channels__session *s = session_of(m, req);
-    if (s == NULL) {
-        answer_status(asker, 410);
-        return CHANNELS_OK;
-    }
-    if (req->body_len > m->options.longpoll.max_body) {
+    const channels__mem *mem = &s->mount->ep->mem;
+    if (body.n > s->mount->options.longpoll.max_body) {
         channels__longpoll_fail(asker, &channels__bad_request);
         return CHANNELS_OK;
     }
-    channels__batch batch = batch_of(m, req);
+    channels__batch batch = channels__batch_of(body, lines, s->mount->options.longpoll.max_batch);
     size_t size = room_for_all(batch);
     char *room = size != 0 ? channels__alloc(mem, size) : NULL;
     if (room == NULL && size != 0)
         return CHANNELS_ERR_NOMEM;
     if (all_base64(batch, room))
-        answer_status(asker, deliver(s->socket, batch, room));
+        channels__longpoll_answer_status(asker, deliver(s->socket, batch, room));
     else
         channels__longpoll_fail(asker, &channels__bad_request);
     channels__free(mem, room, size);
+    return CHANNELS_OK;
+}
+
+static int post(channels__mount *m, const channels_request *req, const channels__asker *asker,
+                channels_ref *request)
+{
+    const char *type = channels_request_header(req, "content-type");
+    bool lines = type != NULL && strcmp(type, "application/x-ndjson") == 0;
+    channels__str body = channels__str_n(req->body, req->body_len);
+    client c;
+    find_client(m, req, &c);
+    if (c.session != NULL)
+        return channels__longpoll_post(c.session, body, lines, asker);
+    if (c.node[0] == '\0')
+        channels__longpoll_answer_status(asker, 410);
+    else if (body.n > m->options.longpoll.max_body)
+        channels__longpoll_fail(asker, &channels__bad_request);
+    else
+        return forward(m, &c,
+                       (channels__longpoll_message){
+                           .kind = CHANNELS__LONGPOLL_POST, .flag = lines, .body = body },
+                       asker, request);
     return CHANNELS_OK;
 }
 
@@ -195,16 +231,18 @@ int channels__longpoll_request(channels__mount *m, const channels_request *req,
 {
     static const channels_response no_such_method = { .status = 400 };
     request->id = 0;
+    if (!channels__longpoll_join(m->ep))
+        return CHANNELS_ERR_NOMEM;
     if (!channels__query_valid(req->query)) {
         count_refused(req, &m->ep->stats.connects_refused_request);
         channels__longpoll_fail(asker, &channels__bad_request);
     } else if (!channels__origin_ok(m, req)) {
         count_refused(req, &m->ep->stats.connects_refused_origin);
-        answer_status(asker, 403);
+        channels__longpoll_answer_status(asker, 403);
     } else if (strcmp(req->method, "GET") == 0) {
         return get(m, req, asker, request);
     } else if (strcmp(req->method, "POST") == 0) {
-        return post(m, req, asker);
+        return post(m, req, asker, request);
     } else if (strcmp(req->method, "OPTIONS") == 0) {
         return preflight(m, req, asker);
     } else {
@@ -216,10 +254,13 @@ int channels__longpoll_request(channels__mount *m, const channels_request *req,
 size_t channels__longpoll_max_body(channels__mount *m, const channels_request *head)
 {
     size_t max = m->options.longpoll.max_body, strangers = m->ep->config.max_http_body;
-    if (max <= strangers || (strcmp(head->method, "POST") == 0 &&
-                             channels__query_valid(head->query) && session_of(m, head) != NULL))
+    client c;
+    if (max <= strangers)
         return max;
-    return strangers;
+    if (strcmp(head->method, "POST") != 0 || !channels__query_valid(head->query))
+        return strangers;
+    find_client(m, head, &c);
+    return c.session != NULL || c.node[0] != '\0' ? max : strangers;
 }
 
 /* --- Outside ------------------------------------------------------------------------------ */

@@ -1,5 +1,6 @@
 /* longpoll.h - long polling, between the two files that are about it: session.c has what becomes of
- * messages, longpoll.c what becomes of requests. Public: channels/longpoll.h.
+ * messages, longpoll.c what becomes of requests. longpoll_nodes.h has what other nodes have to do
+ * with it. Public: channels/longpoll.h.
  *
  * A session is a client that comes and goes. What is sent to it waits in `out`, in the form that it
  * has in an answer, until an answer with it is known to have left:
@@ -36,6 +37,7 @@ typedef struct channels__session {
     uint32_t nflight;      /* that answer has so many of `out` */
     uint32_t slot;         /* its own, named in its token */
     bool failed;           /* connect() has, not refused */
+    struct channels__guest *guests; /* polls that landed on other nodes, not done with */
     uint64_t born;
     channels__longpoll_token token;
 } channels__session;
@@ -44,8 +46,10 @@ typedef struct channels__session {
 
 /* For a client that is about to connect. NULL if memory ran out or there are no random numbers. */
 channels__session *channels__session_new(channels__mount *mount);
-/* The live session of this mount whose token that is, or NULL. */
-channels__session *channels__session_find(channels__mount *mount, const char *token);
+/* The live session of this mount whose token that is, or NULL; then `node` is the other node that
+ * can be asked for it, or "". */
+channels__session *channels__session_find(channels__mount *mount, const char *token,
+                                          char node[CHANNELS__LONGPOLL_NODE + 1]);
 /* Asks connect(), and answers or waits. Frees the session if that comes to nothing. */
 int channels__session_open(channels__session *s, const channels_request *req,
                            const channels__asker *asker, channels_ref *request);
@@ -59,9 +63,17 @@ int channels__session_poll(channels__session *s, const channels__asker *asker,
 int channels__longpoll_request(channels__mount *mount, const channels_request *req,
                                const channels__asker *asker, channels_ref *request);
 void channels__longpoll_done(channels_endpoint *ep, channels_ref request, bool sent);
+/* What a client says; `lines`: one message in each. */
+int channels__longpoll_post(channels__session *s, channels__str body, bool lines,
+                            const channels__asker *asker);
 size_t channels__longpoll_max_body(channels__mount *mount, const channels_request *head);
-/* HTTP 200 with this as JSON; or what another HTTP status says. */
+/* HTTP 200 with this as JSON, or with that status alone; or what another HTTP status says. */
 void channels__longpoll_answer(const channels__asker *asker, const char *json, size_t len);
+void channels__longpoll_answer_status(const channels__asker *asker, int status);
 void channels__longpoll_fail(const channels__asker *asker, const channels_response *error);
+/* The JSON of an answer without messages: its length. */
+#define CHANNELS__LONGPOLL_EMPTY (CHANNELS__LONGPOLL_TOKEN_TEXT + 64u)
+size_t channels__longpoll_write_empty(int status, const char *token,
+                                      char json[CHANNELS__LONGPOLL_EMPTY]);
 
 #endif

@@ -3,13 +3,9 @@
  *
  * `respond` runs the host's code, which may say at once that an answer has left: it is called last,
  * when everything else is as it will be. */
-#include "transport/longpoll.h"
-
-#include <stdio.h>
+#include "transport/longpoll_nodes.h"
 
 #include "wire/json.h"
-
-#define EMPTY_ANSWER (CHANNELS__LONGPOLL_TOKEN_TEXT + 64u)
 
 static channels__session *session_of(channels__alarm *alarm)
 {
@@ -33,18 +29,29 @@ static channels__asker take_asker(channels__session *s)
     return asker;
 }
 
-static size_t write_empty(const channels__session *s, int status, char json[EMPTY_ANSWER])
+/* In tokens of this endpoint: nobody else can ask for its sessions where there are no others. */
+static const char *own_node(const channels_endpoint *ep)
+{
+    return ep->config.pubsub != NULL ? ep->config.node : "";
+}
+
+static size_t write_token(const channels__session *s, char text[CHANNELS__LONGPOLL_TOKEN_TEXT])
+{
+    return channels__longpoll_token_write(&s->token, own_node(s->mount->ep), text);
+}
+
+static size_t write_empty(const channels__session *s, int status,
+                          char json[CHANNELS__LONGPOLL_EMPTY])
 {
     char token[CHANNELS__LONGPOLL_TOKEN_TEXT];
-    channels__longpoll_token_write(&s->token, token);
-    return (size_t)snprintf(json, EMPTY_ANSWER, "{\"status\":%d,\"token\":\"%s\",\"messages\":[]}",
-                            status, token);
+    write_token(s, token);
+    return channels__longpoll_write_empty(status, token, json);
 }
 
 /* Without messages: 204 to a poll, 410 to who has opened the session. */
 static void answer_empty(channels__session *s, int status)
 {
-    char json[EMPTY_ANSWER];
+    char json[CHANNELS__LONGPOLL_EMPTY];
     size_t len = write_empty(s, status, json);
     channels__asker asker = take_asker(s);
     if (s->flight == 0)
@@ -77,8 +84,7 @@ static size_t compose(const channels__session *s, char *to)
 {
     char token[CHANNELS__LONGPOLL_TOKEN_TEXT];
     size_t n = put(to, 0, "{\"status\":200,\"token\":\"", 23);
-    channels__longpoll_token_write(&s->token, token);
-    n = put(to, n, token, sizeof token - 1);
+    n = put(to, n, token, write_token(s, token));
     n = put(to, n, "\",\"messages\":[", 14);
     for (uint32_t i = 0; i < s->out.count; i++) {
         size_t len;
@@ -136,6 +142,7 @@ static channels_socket *dispose(channels__session *s)
     channels_endpoint *ep = s->mount->ep;
     channels_socket *socket = s->socket;
     take_asker(s);
+    channels__guests_end(s);
     s->mount->nsessions--;
     if (s->flight != 0)
         channels__ref_free(&ep->refs, s->flight);
@@ -158,7 +165,7 @@ static void end_socket(channels_socket *socket, channels_reason why)
 static void end(channels__session *s, channels_reason why)
 {
     const channels__mem *mem = &s->mount->ep->mem;
-    char empty[EMPTY_ANSWER], *messages = NULL;
+    char empty[CHANNELS__LONGPOLL_EMPTY], *messages = NULL;
     size_t len, empty_len = write_empty(s, 204, empty);
     if (s->asker.slot != 0 && s->flight == 0 && s->out.count != 0)
         messages = composed(s, &len);
@@ -251,11 +258,12 @@ static uint32_t new_slot(channels__session *s, channels__ref_kind kind)
 static bool make_token(channels__session *s)
 {
     channels_endpoint *ep = s->mount->ep;
-    unsigned char nonce[CHANNELS__LONGPOLL_NONCE];
+    channels__longpoll_token *token = &s->token;
     s->slot = new_slot(s, CHANNELS__REF_SESSION);
-    return s->slot != 0 && ep->config.random(ep->config.hooks, nonce, sizeof nonce) >= 0 &&
-           channels__longpoll_token_sign(ep->session_key, channels__ref_of(&ep->refs, s->slot).id,
-                                         nonce, &s->token);
+    if (s->slot == 0 || ep->config.random(ep->config.hooks, token->nonce, sizeof token->nonce) < 0)
+        return false;
+    token->ref = channels__ref_of(&ep->refs, s->slot).id;
+    return channels__longpoll_token_sign(ep->session_key, own_node(ep), token);
 }
 
 channels__session *channels__session_new(channels__mount *mount)
@@ -283,13 +291,17 @@ static bool expired(const channels__session *s)
            s->mount->options.longpoll.token_max_age_s * UINT64_C(1000);
 }
 
-channels__session *channels__session_find(channels__mount *mount, const char *text)
+channels__session *channels__session_find(channels__mount *mount, const char *text,
+                                          char node[CHANNELS__LONGPOLL_NODE + 1])
 {
     channels_endpoint *ep = mount->ep;
     channels__longpoll_token token;
-    if (!channels__longpoll_token_read(ep->session_key, text, &token))
+    if (!channels__longpoll_token_read(ep->session_key, text, &token, node))
         return NULL;
-    channels_ref ref = { channels__longpoll_token_ref(&token) };
+    if (node[0] != '\0' && ep->config.pubsub != NULL && strcmp(node, ep->config.node) != 0)
+        return NULL;
+    node[0] = '\0';
+    channels_ref ref = { token.ref };
     channels__slot *slot = channels__ref_find(&ep->refs, ref);
     if (slot == NULL || slot->kind != CHANNELS__REF_SESSION)
         return NULL;
@@ -383,6 +395,10 @@ static void abandoned(channels__session *s)
 void channels__longpoll_done(channels_endpoint *ep, channels_ref request, bool sent)
 {
     channels__slot *slot = channels__ref_find(&ep->refs, request);
+    if (slot != NULL && slot->kind == CHANNELS__REF_FORWARD) {
+        channels__forward_done(slot->of.forward, sent);
+        return;
+    }
     if (slot == NULL || slot->kind != CHANNELS__REF_POLL)
         return;
     channels__session *s = slot->of.session;

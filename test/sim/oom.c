@@ -392,7 +392,7 @@ static void talk(play *p)
 
 static void request(sim_wire *w, const char *method, const char *token, const char *body)
 {
-    char target[160], headers[100], *text = sim_quoted(body);
+    char target[300], headers[100], *text = sim_quoted(body);
     snprintf(target, sizeof target, "/socket/longpoll?vsn=2.0.0&token=%s", token);
     snprintf(headers, sizeof headers,
              "content-type: application/x-ndjson\r\ncontent-length: %zu\r\n", strlen(text));
@@ -404,10 +404,10 @@ static void request(sim_wire *w, const char *method, const char *token, const ch
 /* A session: messages of both kinds, a poll on each connection, one of which breaks. */
 static void poll_for_all(play *p)
 {
-    char token[80] = "none";
+    char token[200] = "none";
     request(&p->f, "GET", token, "");
     carry(p);
-    sscanf(p->f.body, "{\"status\":410,\"token\":\"%79[^\"]", token);
+    sscanf(p->f.body, "{\"status\":410,\"token\":\"%199[^\"]", token);
     request(&p->f, "OPTIONS", token, "");
     request(&p->f, "POST", token,
             "['1','1','room:lp','phx_join',{}]\nAAABBwkycGhvZW5peGhlYXJ0YmVhdA==\n"

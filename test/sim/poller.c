@@ -74,7 +74,7 @@ int sim_ask_text(sim_ask *a, channels_test *host, const char *method, const char
     return r;
 }
 
-void sim_answer_show(const char *body, size_t len, char *dst, size_t cap, char token[80])
+void sim_answer_show(const char *body, size_t len, char *dst, size_t cap, char token[SIM_TOKEN])
 {
     cJSON *json = cJSON_ParseWithLength(body, len), *message;
     const cJSON *status = cJSON_GetObjectItemCaseSensitive(json, "status");
@@ -89,7 +89,7 @@ void sim_answer_show(const char *body, size_t len, char *dst, size_t cap, char t
     for (char *p = dst; (p = strchr(p, '"')) != NULL;)
         *p = '\'';
     if (given != NULL)
-        snprintf(token, 80, "%s", given->valuestring);
+        snprintf(token, SIM_TOKEN, "%s", given->valuestring);
     cJSON_Delete(json);
 }
 

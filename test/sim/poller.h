@@ -14,6 +14,8 @@
 
 #include "sim/start.h"
 
+#define SIM_TOKEN 420 /* the longest, with its NUL, and some */
+
 typedef struct sim_ask {
     channels_test *host;
     channels_ref ref;
@@ -23,7 +25,7 @@ typedef struct sim_ask {
     char head[512];   /* "name: value" and a newline, for each header */
     char body[65536];
     size_t len;
-    char token[80];
+    char token[SIM_TOKEN];
     enum { SIM_LATER, SIM_SENT, SIM_LOST } at_once; /* what is said of the answer when it comes */
     char shown[65536];
 } sim_ask;
@@ -37,6 +39,6 @@ const char *sim_answer(sim_ask *a);
 void sim_answer_done(sim_ask *a, bool sent);
 
 /* An answer's body in short, and its token, if it has one. */
-void sim_answer_show(const char *body, size_t len, char *dst, size_t cap, char token[80]);
+void sim_answer_show(const char *body, size_t len, char *dst, size_t cap, char token[SIM_TOKEN]);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "sim/poller.h"
 #include "sim/wire.h"
 
 #define CLIENTS 4
@@ -33,7 +34,7 @@ typedef struct line { /* one connection: a request and its answer, one after the
 struct client {
     world *world;
     line lines[LINES];
-    char token[80];
+    char token[SIM_TOKEN];
     unsigned session;      /* its number, 0: none */
     uint64_t polled;       /* when its last poll arrived, at the latest */
     unsigned sent, heard;  /* the last numbers that were sent to it, and arrived */
@@ -207,7 +208,7 @@ static void on_answer(void *arg, int status, const char *body, size_t len)
 static void ask(line *l, const char *method, const char *body)
 {
     client *c = l->client;
-    char target[160], headers[100], *text = sim_quoted(body);
+    char target[500], headers[100], *text = sim_quoted(body);
     snprintf(target, sizeof target, "/socket/longpoll?vsn=2.0.0&token=%s", c->token);
     snprintf(headers, sizeof headers,
              "content-type: application/x-ndjson\r\ncontent-length: %zu\r\n", strlen(text));

@@ -47,7 +47,7 @@ void longpoll_ask(longpoll_case *t, sim_ask *a, const char *method, const char *
 void longpoll_ask_with_token(longpoll_case *t, sim_ask *a, const char *method, const char *target,
                              const char *headers, const char *body)
 {
-    char whole[512];
+    char whole[1024];
     int n = snprintf(whole, sizeof whole, "%.*s%s%s", (int)strcspn(target, "%"), target, t->token,
                      strchr(target, '%') + 2);
     assert_true(n < (int)sizeof whole);

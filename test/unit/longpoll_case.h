@@ -25,7 +25,7 @@ typedef struct longpoll_case {
     probe probe;
     sim_ask a, b, c;
     channels_test_client *ws; /* by a WebSocket of the host's */
-    char token[80];
+    char token[SIM_TOKEN];
 } longpoll_case;
 
 int longpoll_case_start(void **state);

@@ -12,7 +12,7 @@
 #define HEARTBEAT "[null,'1','phoenix','heartbeat',{}]"
 #define NEWS(n) "[null,null,'room:a','news',{'n':" #n "}]"
 
-static char token[80]; /* of the session in hand */
+static char token[SIM_TOKEN]; /* of the session in hand */
 
 static void begin(conn_case *t)
 {
@@ -26,7 +26,7 @@ static void begin(conn_case *t)
 
 static void request(conn_client *c, const char *method, const char *headers, const char *body)
 {
-    char *text = sim_quoted(body), whole[1000];
+    char *text = sim_quoted(body), whole[1500];
     int n = snprintf(whole, sizeof whole,
                      "%s /socket/longpoll?vsn=2.0.0&token=%s HTTP/1.1\r\nHost: localhost\r\n%s"
                      "Content-Length: %zu\r\n\r\n%s",
@@ -296,7 +296,7 @@ static void the_last_request(conn_case *t)
 
 static void http_1_0(conn_case *t)
 {
-    char text[200];
+    char text[500];
     join(t);
     snprintf(text, sizeof text, "GET /socket/longpoll?token=%s HTTP/1.0\r\n\r\n", token);
     conn_say(&t->a, text);

@@ -219,7 +219,7 @@ static size_t max_body(longpoll_case *t, const char *method, const char *path, c
 static void how_much_to_read(void **state)
 {
     longpoll_case *t = *state;
-    char query[200];
+    char query[500];
     const channels_config config = { .max_http_body = 5000 };
     longpoll_case_restart(t, &config, (channels_mount_options){ .longpoll.max_body = 20000 });
     open_session(t);
@@ -238,7 +238,7 @@ static void how_much_to_read(void **state)
 static void too_large(void **state)
 {
     longpoll_case *t = *state;
-    char target[200], body[201];
+    char target[500], body[201];
     longpoll_case_restart(t, NULL, (channels_mount_options){ .longpoll.max_body = 200 });
     open_session(t);
     snprintf(target, sizeof target, LP "&token=%s", t->token);

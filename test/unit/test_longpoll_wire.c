@@ -1,5 +1,5 @@
-/* test_longpoll_wire.c - lib/wire/batch.c and longpoll_token.c: the messages of a body, and tokens
- * that say which session is meant. */
+/* test_longpoll_wire.c - lib/wire/batch.c, longpoll_token.c and longpoll_message.c: the messages of
+ * a body, tokens that say which session is meant, and what nodes say of requests for others. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "wire/batch.h"
+#include "wire/longpoll_message.h"
 #include "wire/longpoll_token.h"
 
 /* --- Bodies ------------------------------------------------------------------------------- */
@@ -60,57 +61,158 @@ static void lines(void **state)
 /* --- Tokens ------------------------------------------------------------------------------- */
 
 static const unsigned char key[CHANNELS__SHA256] = "a key of thirty-two bytes, 0123";
-static const unsigned char nonce[CHANNELS__LONGPOLL_NONCE] = "sixteen random b";
+
+static channels__longpoll_token token_of(uint64_t ref, const char *node)
+{
+    channels__longpoll_token token = { .ref = ref, .nonce = "sixteen random b" };
+    assert_true(channels__longpoll_token_sign(key, node, &token));
+    return token;
+}
 
 static void there_and_back(void **state)
 {
     static const uint64_t refs[] = { 0, 1, UINT64_C(0x0123456789abcdef), UINT64_MAX };
     (void)state;
     for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
-        channels__longpoll_token token, read;
-        char text[CHANNELS__LONGPOLL_TOKEN_TEXT];
-        assert_true(channels__longpoll_token_sign(key, refs[i], nonce, &token));
-        channels__longpoll_token_write(&token, text);
+        channels__longpoll_token token = token_of(refs[i], ""), read;
+        char text[CHANNELS__LONGPOLL_TOKEN_TEXT], node[CHANNELS__LONGPOLL_NODE + 1];
+        assert_int_equal(channels__longpoll_token_write(&token, "", text), 76);
         assert_int_equal(strlen(text), 76);
-        assert_true(channels__longpoll_token_read(key, text, &read));
+        assert_true(channels__longpoll_token_read(key, text, &read, node));
         assert_true(channels__longpoll_token_equal(&token, &read));
-        assert_true(channels__longpoll_token_ref(&read) == refs[i]);
+        assert_true(read.ref == refs[i]);
+        assert_memory_equal(read.nonce, token.nonce, sizeof read.nonce);
+        assert_string_equal(node, "");
+    }
+}
+
+/* Of any length that a name may have; the length of the text is a multiple of four. */
+static void of_a_node(void **state)
+{
+    char name[CHANNELS__LONGPOLL_NODE + 1], node[CHANNELS__LONGPOLL_NODE + 1];
+    (void)state;
+    memset(name, 'n', sizeof name);
+    for (size_t n = 0; n <= CHANNELS__LONGPOLL_NODE; n++) {
+        name[n] = '\0';
+        channels__longpoll_token token = token_of(7, name), read;
+        char text[CHANNELS__LONGPOLL_TOKEN_TEXT];
+        assert_int_equal(channels__longpoll_token_write(&token, name, text), 76 + (n + 2) / 3 * 4);
+        assert_true(channels__longpoll_token_read(key, text, &read, node));
+        assert_string_equal(node, name);
+        assert_true(channels__longpoll_token_equal(&token, &read));
+        text[0] ^= 1;
+        assert_false(channels__longpoll_token_read(key, text, &read, node));
+        assert_string_equal(node, "");
+        name[n] = 'n';
     }
 }
 
 static void of_another_key(void **state)
 {
     unsigned char other[CHANNELS__SHA256];
-    channels__longpoll_token token, read;
-    char text[CHANNELS__LONGPOLL_TOKEN_TEXT];
+    channels__longpoll_token token = token_of(7, "node"), read;
+    char text[CHANNELS__LONGPOLL_TOKEN_TEXT + 8], node[CHANNELS__LONGPOLL_NODE + 1];
     (void)state;
     memcpy(other, key, sizeof other);
     other[31] ^= 1;
-    assert_true(channels__longpoll_token_sign(key, 7, nonce, &token));
-    channels__longpoll_token_write(&token, text);
-    assert_false(channels__longpoll_token_read(other, text, &read));
-    text[75] = '\0';
-    assert_false(channels__longpoll_token_read(key, text, &read));
+    size_t n = channels__longpoll_token_write(&token, "node", text);
+    assert_false(channels__longpoll_token_read(other, text, &read, node));
+    for (size_t len = 0; len < n; len++) {
+        char *cut = calloc(1, len + 1); /* its end is the text's */
+        memcpy(cut, text, len);
+        assert_false(channels__longpoll_token_read(key, cut, &read, node));
+        free(cut);
+    }
+    strcpy(text + n, "AAAA");
+    assert_false(channels__longpoll_token_read(key, text, &read, node));
 }
 
-static void of_another_nonce(void **state)
+static void of_another_nonce_or_node(void **state)
 {
-    unsigned char other[CHANNELS__LONGPOLL_NONCE];
-    channels__longpoll_token a, b;
+    channels__longpoll_token a = token_of(7, "node"), b = a, c = token_of(7, "nod");
     (void)state;
-    memcpy(other, nonce, sizeof other);
-    other[0] ^= 0x80;
-    assert_true(channels__longpoll_token_sign(key, 7, nonce, &a));
-    assert_true(channels__longpoll_token_sign(key, 7, other, &b));
+    b.nonce[0] ^= 0x80;
+    assert_true(channels__longpoll_token_sign(key, "node", &b));
     assert_false(channels__longpoll_token_equal(&a, &b));
+    assert_false(channels__longpoll_token_equal(&a, &c));
+}
+
+/* --- What nodes say ------------------------------------------------------------------------- */
+
+static size_t written(channels__longpoll_message m, unsigned char bytes[64])
+{
+    size_t n = channels__longpoll_message_size(&m);
+    assert_true(n <= 64);
+    channels__longpoll_message_write(&m, bytes);
+    return n;
+}
+
+static bool reads(const unsigned char *bytes, size_t n, channels__longpoll_message *m)
+{
+    return channels__longpoll_message_read(channels__str_n((const char *)bytes, n), m);
+}
+
+static void messages(void **state)
+{
+    const channels__longpoll_message post = { .kind = CHANNELS__LONGPOLL_POST,
+                                              .flag = true,
+                                              .id = UINT64_C(0xfedcba9876543210),
+                                              .token = channels__str_z("token"),
+                                              .body = channels__str_n("a\0b", 3) };
+    const channels__longpoll_message answer = { .kind = CHANNELS__LONGPOLL_ANSWER, .status = 503 };
+    channels__longpoll_message m;
+    unsigned char bytes[64];
+    (void)state;
+    assert_true(reads(bytes, written(post, bytes), &m));
+    assert_int_equal(m.kind, CHANNELS__LONGPOLL_POST);
+    assert_true(m.flag && m.id == post.id && m.status == 0);
+    assert_string_equal(m.token.p, "token");
+    assert_int_equal(m.body.n, 3);
+    assert_memory_equal(m.body.p, "a\0b", 3);
+    assert_true(reads(bytes, written(answer, bytes), &m));
+    assert_int_equal(m.status, 503);
+    assert_int_equal(m.token.n + m.body.n, 0);
+}
+
+static void no_messages(void **state)
+{
+    const channels__longpoll_message poll = { .kind = CHANNELS__LONGPOLL_POLL,
+                                              .token = channels__str_z("token") };
+    channels__longpoll_message m;
+    unsigned char bytes[64], good[64];
+    size_t n = written(poll, good);
+    (void)state;
+    for (size_t len = 0; len < n; len++) {
+        unsigned char *cut = malloc(len + 1); /* its end is the message's */
+        memcpy(cut, good, len);
+        assert_false(reads(cut, len, &m));
+        free(cut);
+    }
+    static const struct {
+        size_t at;
+        unsigned char is;
+    } wrong[] = { { 0, 0 },  { 0, 2 },  { 1, CHANNELS__LONGPOLL_KINDS },
+                  { 2, 2 },  { 13, 4 }, { 13, 6 },
+                  { 14, 1 }, { 16, 0 }, { 20, 'x' } };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        memcpy(bytes, good, n);
+        bytes[wrong[i].at] = wrong[i].is;
+        assert_false(reads(bytes, n, &m));
+    }
+    channels__longpoll_message answer = { .kind = CHANNELS__LONGPOLL_ANSWER };
+    for (unsigned status = 0; status < 65536; status++) {
+        answer.status = (uint16_t)status;
+        assert_int_equal(reads(bytes, written(answer, bytes), &m), status >= 200 && status < 600);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_message),      cmocka_unit_test(lines),
-        cmocka_unit_test(there_and_back),   cmocka_unit_test(of_another_key),
-        cmocka_unit_test(of_another_nonce),
+        cmocka_unit_test(one_message),    cmocka_unit_test(lines),
+        cmocka_unit_test(there_and_back), cmocka_unit_test(of_a_node),
+        cmocka_unit_test(of_another_key), cmocka_unit_test(of_another_nonce_or_node),
+        cmocka_unit_test(messages),       cmocka_unit_test(no_messages),
     };
     return cmocka_run_group_tests_name("longpoll_wire", tests, NULL, NULL);
 }
