@@ -10,6 +10,8 @@ static void post(sim_bus_node *from, sim_bus_node *to, const void *data, size_t 
 {
     sim_letter *l = sim_alloc(sizeof *l + len), **at = &from->bus->first;
     *l = (sim_letter){ .from = from, .to = to, .len = len };
+    if (from->host != NULL)
+        l->said = from->host->now;
     memcpy(l->bytes, data, len);
     while (*at != NULL)
         at = &(*at)->next;
@@ -43,15 +45,21 @@ void sim_bus_leave(sim_bus_node *node)
     sim_bus *bus = node->bus;
     sim_bus_node **at = &bus->nodes;
     for (unsigned i = bus->waiting; i-- > 0;) {
-        const sim_letter *l = bus->first;
-        for (unsigned n = i; n > 0; n--)
-            l = l->next;
+        const sim_letter *l = sim_bus_look(bus, i);
         if (l->from == node || l->to == node)
             sim_bus_lose(bus, i);
     }
     while (*at != node)
         at = &(*at)->next;
     *at = node->next;
+}
+
+const sim_letter *sim_bus_look(const sim_bus *bus, unsigned at)
+{
+    const sim_letter *l = bus->first;
+    for (; at > 0; at--)
+        l = l->next;
+    return l;
 }
 
 static sim_letter *take(sim_bus *bus, unsigned at)

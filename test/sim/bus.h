@@ -10,6 +10,7 @@ typedef struct sim_bus_node sim_bus_node;
 typedef struct sim_letter {
     struct sim_letter *next;
     sim_bus_node *from, *to;
+    uint64_t said; /* by the sender's clock */
     size_t len;
     char bytes[];
 } sim_letter;
@@ -25,7 +26,7 @@ struct sim_bus_node {
     sim_bus_node *next;
     sim_bus *bus;
     const char *name;
-    channels_test *host; /* NULL: it hears nothing */
+    channels_test *host; /* NULL: it hears nothing, and has no clock */
     int err;             /* if it is set nothing can be said, and that is the result */
     unsigned said;       /* messages so far */
 };
@@ -37,6 +38,7 @@ void sim_bus_join(sim_bus *bus, sim_bus_node *node, const char *name, channels_t
 void sim_bus_leave(sim_bus_node *node);
 
 /* The message at that place among those that wait, 0 being the oldest; it is there. */
+const sim_letter *sim_bus_look(const sim_bus *bus, unsigned at);
 void sim_bus_deliver(sim_bus *bus, unsigned at);
 void sim_bus_lose(sim_bus *bus, unsigned at);
 /* All, until none are said any more. */

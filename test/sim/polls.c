@@ -3,6 +3,12 @@
  * nothing of it twice: an answer that the kernel took as a whole counts as arrived, and what was in
  * another comes again. What a client says is heard in order, and once if it was confirmed.
  *
+ * In three of four worlds there are two or three nodes and a bus that delays and reorders; requests
+ * land anywhere, and nodes are started anew. One bus loses nothing, and there it is as on one node.
+ * One loses anything but the word of what became of an answer: sessions may be lost by that, but
+ * not a message, and none comes twice. One loses that too, and messages may come twice. What is
+ * said by a POST whose answer is not waited for may come late: who cuts one gives the session up.
+ *
  *     polls [SEED]    that one alone; SEED and SEEDS (how many) may be in the environment */
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,13 +17,20 @@
 
 #include <cjson/cJSON.h>
 
+#include <channels/pubsub.h>
+
+#include "sim/bus.h"
 #include "sim/poller.h"
 #include "sim/wire.h"
+#include "wire/longpoll_message.h"
 
 #define CLIENTS 4
-#define LINES 3 /* connections of a client */
-#define STEPS 4000
+#define LINES 3    /* connections of a client */
+#define STEPS 4000 /* times the number of nodes */
+#define NODES 3
 #define WINDOW 1000u /* ms */
+#define TIMEOUT 400u /* for other nodes */
+#define DELAY 100u   /* of a message between them, at most */
 
 typedef struct world world;
 typedef struct client client;
@@ -25,6 +38,7 @@ typedef struct client client;
 typedef struct line { /* one connection: a request and its answer, one after the other */
     sim_wire wire;
     client *client;
+    struct node *node; /* where it goes */
     enum { FREE, OPENS, POLLS, POSTS } does;
     unsigned session; /* for which it asks; the client may have another by then */
     unsigned posted;  /* the last number in it */
@@ -34,6 +48,7 @@ typedef struct line { /* one connection: a request and its answer, one after the
 struct client {
     world *world;
     line lines[LINES];
+    struct node *home; /* of its session */
     char token[SIM_TOKEN];
     unsigned session;      /* its number, 0: none */
     uint64_t polled;       /* when its last poll arrived, at the latest */
@@ -44,12 +59,21 @@ struct client {
     uint64_t idle_at;      /* found out then */
 };
 
-struct world {
+typedef struct node {
     channels_test host;
     sim_memory memory;
+    sim_bus_node bus;
+} node;
+
+struct world {
+    node nodes[NODES];
+    unsigned nnodes;
+    sim_bus bus;
+    enum { LOSES_NOTHING, LOSES_BUT_FATES, LOSES_ANYTHING } loses;
+    bool at_rest; /* nothing is lost any more */
     uint64_t random;
     client clients[CLIENTS];
-    unsigned sessions, messages, cuts, gone;
+    unsigned sessions, messages, cuts, gone, said, lost, twice, restarts;
     char wrong[200];
 };
 
@@ -70,6 +94,11 @@ static void wrong(world *w, const char *format, ...)
     va_start(args, format);
     vsnprintf(w->wrong, sizeof w->wrong, format, args);
     va_end(args);
+}
+
+static uint64_t now(const world *w)
+{
+    return w->nodes[0].host.now;
 }
 
 /* --- The server's side -------------------------------------------------------------------- */
@@ -113,7 +142,8 @@ static void send_to(world *w, client *c)
     char topic[32], text[128];
     snprintf(topic, sizeof topic, "room:%u", c->session);
     snprintf(text, sizeof text, "{\"n\":%u,\"pad\":\"%0*u\"}", ++c->sent, (int)draw(w, 60), 0);
-    if (channels_pubsub_broadcast(w->host.ep, topic, "n", channels_json(text)) != CHANNELS_OK)
+    if (channels_pubsub_local_broadcast(c->home->host.ep, topic, "n", channels_json(text)) !=
+        CHANNELS_OK)
         wrong(w, "%s cannot be sent", text);
 }
 
@@ -130,20 +160,20 @@ static void forget_session(client *c)
 /* A poll of its has arrived. */
 static void polled(client *c)
 {
-    uint64_t now = c->world->host.now;
-    if (now - c->polled >= WINDOW + WINDOW / 2) {
+    uint64_t at = now(c->world);
+    if (at - c->polled >= WINDOW + WINDOW / 2) {
         c->idle = true;
-        c->idle_at = now;
+        c->idle_at = at;
     }
-    c->polled = now;
+    c->polled = at;
 }
 
-/* Its session is gone: only after nobody polled. */
+/* Its session is gone: only after nobody polled, if no word of it is lost. */
 static void session_gone(client *c)
 {
     world *w = c->world;
     polled(c);
-    if (!c->idle)
+    if (!c->idle && w->lost == 0)
         wrong(w, "session %u has gone too soon", c->session);
     w->gone++;
     forget_session(c);
@@ -153,11 +183,13 @@ static void hear_number(client *c, const char *text)
 {
     cJSON *message = cJSON_Parse(text);
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(message, 4), "n");
-    if (n != NULL && (unsigned)n->valueint != c->heard + 1)
-        wrong(c->world, "session %u heard %u after %u", c->session, (unsigned)n->valueint,
-              c->heard);
-    if (n != NULL)
+    unsigned number = n != NULL ? (unsigned)n->valueint : c->heard + 1;
+    bool again = number <= c->heard && c->world->loses == LOSES_ANYTHING;
+    if (number != c->heard + 1 && !again)
+        wrong(c->world, "session %u heard %u after %u", c->session, number, c->heard);
+    if (n != NULL && !again)
         c->heard++;
+    c->world->twice += again;
     c->world->messages++;
     cJSON_Delete(message);
 }
@@ -171,6 +203,7 @@ static void hear_answer(line *l, const cJSON *json)
     if (status == 410 && l->does == OPENS && c->session == 0) {
         snprintf(c->token, sizeof c->token, "%s", token);
         c->session = ++c->world->sessions;
+        c->home = l->node;
         c->polled = l->arrived;
     } else if (l->session != c->session || l->does == OPENS) {
         return; /* for a session that the client has given up */
@@ -242,19 +275,27 @@ static void post(line *l)
     ask(l, "POST", body);
 }
 
+static void open_line(line *l)
+{
+    world *w = l->client->world;
+    l->node = &w->nodes[draw(w, w->nnodes)];
+    sim_wire_deinit(&l->wire);
+    sim_wire_open(&l->wire, &l->node->host);
+    l->wire.answer = on_answer;
+    l->wire.arg = l;
+    l->does = FREE;
+}
+
 static void act(line *l)
 {
     client *c = l->client;
     world *w = c->world;
-    if (l->wire.conn == NULL) {
-        sim_wire_deinit(&l->wire);
-        sim_wire_open(&l->wire, &w->host);
-        l->wire.answer = on_answer;
-        l->wire.arg = l;
-        l->does = FREE;
-    }
-    if (l->does != FREE)
+    if (l->wire.conn != NULL && l->does != FREE)
         return;
+    if (l->wire.conn != NULL && w->nnodes > 1 && draw(w, 3) == 0)
+        sim_wire_cut(&l->wire); /* to go elsewhere */
+    if (l->wire.conn == NULL)
+        open_line(l);
     if (c->session == 0 && !asks_already(c, OPENS)) {
         l->does = OPENS;
         ask(l, "GET", "");
@@ -267,13 +308,21 @@ static void act(line *l)
 }
 
 /* What it has not heard of its requests, it will not. */
+static void ended(line *l)
+{
+    client *c = l->client;
+    if (l->does == POSTS && l->session == c->session && c->world->nnodes > 1)
+        forget_session(c);
+    l->does = FREE;
+}
+
 static void cut(line *l)
 {
     if (l->wire.conn == NULL)
         return;
     l->client->world->cuts++;
     sim_wire_cut(&l->wire);
-    l->does = FREE;
+    ended(l);
 }
 
 static void move(line *l, size_t out, size_t in)
@@ -281,18 +330,112 @@ static void move(line *l, size_t out, size_t in)
     bool arrives = l->wire.out.len != 0 && l->wire.out.len <= out &&
                    (channels_conn_want(l->wire.conn) & CHANNELS_WANT_READ) != 0;
     if (arrives)
-        l->arrived = l->client->world->host.now;
+        l->arrived = now(l->client->world);
     if (arrives && l->does == POLLS && l->session == l->client->session)
         polled(l->client);
     sim_wire_move(&l->wire, out, in);
     if (l->wire.conn == NULL)
-        l->does = FREE;
+        ended(l);
+}
+
+/* --- The nodes ---------------------------------------------------------------------------- */
+
+static void failed(void *arg, const char *file, int at, const char *text)
+{
+    wrong(arg, "%s:%d: %s", file, at, text);
+}
+
+static void start_node(world *w, node *n)
+{
+    static const channels_mount_options options = {
+        .longpoll = { .on = true, .window_ms = WINDOW, .pubsub_timeout_ms = TIMEOUT }
+    };
+    const channels_config one_of_many = {
+        .secret = "secret", .node = n->bus.name, .pubsub = &sim_bus_adapter, .pubsub_self = &n->bus
+    };
+    n->host.random = w->random;
+    n->host.on_failure = failed;
+    n->host.on_failure_arg = w;
+    n->bus.host = &n->host;
+    sim_start(&n->host, &n->memory, w->nnodes > 1 ? &one_of_many : NULL);
+    channels_mount(n->host.ep, "/socket", &handler, &options, w);
+}
+
+/* Its clients come again, sessions on it are gone. What it has said may still arrive, as may what
+ * was for its former life. */
+static void restart_node(world *w, node *n)
+{
+    n->bus.err = w->loses == LOSES_ANYTHING ? -1 : 0; /* killed, it has no last words */
+    for (client *c = w->clients; c < w->clients + CLIENTS; c++) {
+        if (c->session != 0 && c->home == n)
+            forget_session(c);
+        for (line *l = c->lines; l < c->lines + LINES; l++)
+            if (l->node == n)
+                cut(l);
+    }
+    channels_test_stop(&n->host);
+    n->bus.err = 0;
+    w->restarts++;
+    draw(w, 2); /* other random numbers than before */
+    start_node(w, n);
+}
+
+/* That an answer has left, or goes on leaving. */
+static bool tells_a_fate(const sim_letter *l)
+{
+    const unsigned char *end = (const unsigned char *)l->bytes + l->len;
+    const unsigned char *head = (const unsigned char *)l->bytes;
+    size_t payload = (size_t)(head[26] | head[27] << 8 | head[28] << 16);
+    channels__longpoll_message m;
+    channels__longpoll_message_read(channels__str_n((const char *)(end - payload), payload), &m);
+    return m.kind == CHANNELS__LONGPOLL_DONE || m.kind == CHANNELS__LONGPOLL_LEAVING;
+}
+
+/* Delivers the message at that place, or loses it. */
+static void move_letter(world *w, unsigned at)
+{
+    w->said++;
+    bool may_be_lost = w->loses == LOSES_ANYTHING ||
+                       (w->loses == LOSES_BUT_FATES && !tells_a_fate(sim_bus_look(&w->bus, at)));
+    if (!w->at_rest && may_be_lost && draw(w, 20) == 0) {
+        w->lost++;
+        sim_bus_lose(&w->bus, at);
+    } else {
+        sim_bus_deliver(&w->bus, at);
+    }
+}
+
+static void move_overdue(world *w)
+{
+    for (unsigned at = 0; at < w->bus.waiting;)
+        if (now(w) - sim_bus_look(&w->bus, at)->said >= DELAY) {
+            move_letter(w, at);
+            at = 0; /* others may have gone and come */
+        } else {
+            at++;
+        }
+}
+
+static void pass(world *w, unsigned ms)
+{
+    const unsigned most = w->nnodes > 1 ? 10 : ms;
+    do {
+        unsigned some = ms < most ? ms : most;
+        for (unsigned i = 0; i < w->nnodes; i++)
+            channels_test_wait(&w->nodes[i].host, some);
+        move_overdue(w);
+        ms -= some;
+    } while (ms > 0);
 }
 
 /* --- The world ---------------------------------------------------------------------------- */
 
 static void step(world *w)
 {
+    if (w->bus.waiting > 0 && draw(w, 3) > 0)
+        move_letter(w, draw(w, w->bus.waiting));
+    if (w->nnodes > 1 && draw(w, 1000) == 0)
+        restart_node(w, &w->nodes[draw(w, w->nnodes)]);
     client *c = &w->clients[draw(w, CLIENTS)];
     line *l = &c->lines[draw(w, LINES)];
     switch (draw(w, 10)) {
@@ -308,8 +451,8 @@ static void step(world *w)
         if (draw(w, 3) == 0)
             cut(l);
         break;
-    case 6: channels_test_wait(&w->host, draw(w, 100) == 0 ? 4 * WINDOW : draw(w, 40)); break;
-    case 7: channels_test_wait(&w->host, 0); break;
+    case 6: pass(w, draw(w, 100) == 0 ? 4 * WINDOW : draw(w, 40)); break;
+    case 7: pass(w, 0); break;
     default:
         if (l->wire.conn != NULL)
             move(l, draw(w, 2) == 0 ? draw(w, 200) : SIZE_MAX,
@@ -320,6 +463,7 @@ static void step(world *w)
 /* All that was sent arrives in the end. */
 static void come_to_rest(world *w)
 {
+    w->at_rest = true;
     for (int i = 0; i < 400; i++) {
         for (client *c = w->clients; c < w->clients + CLIENTS; c++) {
             act(&c->lines[0]);
@@ -327,29 +471,24 @@ static void come_to_rest(world *w)
                 if (l->wire.conn != NULL)
                     move(l, SIZE_MAX, SIZE_MAX);
         }
-        channels_test_wait(&w->host, 10);
+        pass(w, 10);
     }
     for (client *c = w->clients; c < w->clients + CLIENTS; c++)
         if (c->session != 0 && c->heard != c->sent)
             wrong(w, "session %u was sent %u and heard %u", c->session, c->sent, c->heard);
 }
 
-static void failed(void *arg, const char *file, int at, const char *text)
-{
-    wrong(arg, "%s:%d: %s", file, at, text);
-}
-
 static void start(world *w, unsigned long seed)
 {
-    static const channels_mount_options options = { .longpoll = { .on = true,
-                                                                  .window_ms = WINDOW } };
+    static const char *const names[NODES] = { "a", "b", "c" };
     memset(w, 0, sizeof *w);
     w->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-    w->host.random = seed;
-    w->host.on_failure = failed;
-    w->host.on_failure_arg = w;
-    sim_start(&w->host, &w->memory, NULL);
-    channels_mount(w->host.ep, "/socket", &handler, &options, w);
+    w->nnodes = seed % 4 == 1 ? 1 : 2 + draw(w, 2);
+    w->loses = (unsigned)(seed % 4) / 2 + (seed % 4 == 3);
+    for (unsigned i = 0; i < w->nnodes; i++) {
+        sim_bus_join(&w->bus, &w->nodes[i].bus, names[i], NULL);
+        start_node(w, &w->nodes[i]);
+    }
     for (client *c = w->clients; c < w->clients + CLIENTS; c++) {
         c->world = w;
         for (line *l = c->lines; l < c->lines + LINES; l++)
@@ -361,7 +500,9 @@ static void stop(world *w)
 {
     for (client *c = w->clients; c < w->clients + CLIENTS; c++)
         cut(&c->lines[0]);
-    channels_test_stop(&w->host);
+    for (unsigned i = 0; i < w->nnodes; i++)
+        channels_test_stop(&w->nodes[i].host);
+    sim_bus_lose_all(&w->bus);
     for (client *c = w->clients; c < w->clients + CLIENTS; c++)
         for (line *l = c->lines; l < c->lines + LINES; l++)
             sim_wire_deinit(&l->wire);
@@ -371,13 +512,17 @@ static bool run(unsigned number, unsigned long seed)
 {
     static world w;
     start(&w, seed);
-    for (unsigned i = 0; i < STEPS && w.wrong[0] == '\0'; i++)
+    for (unsigned i = 0; i < STEPS * w.nnodes && w.wrong[0] == '\0'; i++)
         step(&w);
     come_to_rest(&w);
     stop(&w);
     bool ok = w.wrong[0] == '\0';
-    printf("%sok %u - seed %lu: %u sessions, %u gone, %u messages, %u connections cut\n",
+    printf("%sok %u - seed %lu: %u sessions, %u gone, %u messages, %u connections cut",
            ok ? "" : "not ", number, seed, w.sessions, w.gone, w.messages, w.cuts);
+    if (w.nnodes > 1)
+        printf("; %u nodes said %u, %u lost, %u twice, %u restarts", w.nnodes, w.said, w.lost,
+               w.twice, w.restarts);
+    printf("\n");
     if (!ok)
         printf("# %s\n# again: SEED=%lu\n", w.wrong, seed);
     fflush(stdout);
