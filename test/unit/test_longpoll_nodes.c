@@ -605,6 +605,36 @@ static void out_of_order(void **state)
     answered(&t->other->a, "200 " NEWS(2));
 }
 
+/* Its name is the same and so are its refs, but it has not asked. */
+static void an_answer_to_another_life(void **state)
+{
+    cluster *t = *state;
+    join(t);
+    poll_at(t, t->front, &t->front->a);
+    channels_ref ref = t->front->a.ref;
+    t->slow = true;
+    news(t, 1);
+    assert_int_equal(t->bus.waiting, 1);
+    channels_test_stop(&t->front->host);
+    t->front->host.random = 99;
+    const channels_config config = { .secret = "secret",
+                                     .node = "front",
+                                     .pubsub = &sim_bus_adapter,
+                                     .pubsub_self = &t->front->bus };
+    const channels_mount_options options = { .longpoll.on = true };
+    assert_int_equal(sim_start(&t->front->host, &t->front->memory, &config), CHANNELS_OK);
+    channels_mount(t->front->host.ep, "/socket", &probe_handler, &options, &t->front->probe);
+    poll_at(t, t->front, &t->front->a);
+    done(t, &t->front->a, false);
+    poll_at(t, t->front, &t->front->a);
+    assert_int_equal(t->front->a.ref.id, ref.id);
+    sim_bus_deliver(&t->bus, 0); /* the answer */
+    waits(&t->front->a);
+    t->slow = false;
+    turn(t);
+    answered(&t->front->a, "200 " NEWS(1));
+}
+
 /* --- Who may ask -------------------------------------------------------------------------- */
 
 /* At once, and without a word to anybody. */
@@ -755,6 +785,25 @@ static void forged(void **state)
     done(t, &t->front->a, false);
     poll_at(t, t->front, &t->front->a);
     answered(&t->front->a, "200 " NEWS(1)); /* nothing was taken for sent */
+}
+
+/* By the node that asked, of a poll that is held. */
+static void done_too_soon(void **state)
+{
+    cluster *t = *state;
+    join(t);
+    poll_at(t, t->front, &t->front->a);
+    const channels__longpoll_message m = {
+        .kind = CHANNELS__LONGPOLL_DONE,
+        .flag = true,
+        .id = t->front->a.ref.id ^ t->front->host.ep->incarnation,
+        .token = channels__str_z(t->token)
+    };
+    say(t, t->front, "home", "/socket/longpoll", m);
+    news(t, 1);
+    answered(&t->front->a, "200 " NEWS(1));
+    done(t, &t->front->a, true);
+    is_well(t, 2);
 }
 
 static void forged_answers(void **state)
@@ -1010,12 +1059,14 @@ int main(void)
         TEST(the_answer_leaves_slowly),
         TEST(the_front_dies),
         TEST(out_of_order),
+        TEST(an_answer_to_another_life),
         TEST(without_a_secret_in_common),
         TEST(of_another_life),
         TEST(of_another_mount),
         TEST(the_token_is_too_old),
         TEST(names),
         TEST(forged),
+        TEST(done_too_soon),
         TEST(forged_answers),
         TEST(unknown_forms),
         TEST(from_inside_a_callback),
