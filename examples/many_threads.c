@@ -2,8 +2,9 @@
  *
  * With one endpoint for each thread, on a loop of its own. All listen on the same port
  * (SO_REUSEPORT): the kernel deals out the clients, who stay with their thread. A hub joins the
- * endpoints, so that a room is one room for all of them. Nothing in the callbacks is different:
- * each runs on one thread, with that thread's worker as `user`.
+ * endpoints, so that a room is one room for all of them. Requests of long polling may come to any
+ * thread: with the same secret all know whose they are. Nothing in the callbacks is different: each
+ * runs on one thread, with that thread's worker as `user`.
  *
  *     make demo-many_threads        or: build/examples/many_threads [--threads N] [PORT]
  *     npx wscat -c 'ws://127.0.0.1:4000/socket/websocket?vsn=2.0.0'        (in several terminals)
@@ -89,16 +90,18 @@ static void *run(void *arg)
     return NULL;
 }
 
-static bool worker_start(struct worker *worker, channels_hub *hub, int fd)
+static bool worker_start(struct worker *worker, channels_hub *hub, const char *secret, int fd)
 {
+    static const channels_mount_options options = { .longpoll.on = true };
     const channels_config config = { .user = worker,
+                                     .secret = secret,
                                      .log = print_log,
                                      .log_level = CHANNELS_LOG_WARNING,
                                      .pubsub = channels_hub_adapter(),
                                      .pubsub_self = hub };
     worker->loop = ev_loop_new(EVFLAG_AUTO);
     if (worker->loop == NULL || channels_endpoint_new(&worker->ep, &config) != CHANNELS_OK ||
-        channels_mount(worker->ep, "/socket", &clients, NULL, worker) != CHANNELS_OK ||
+        channels_mount(worker->ep, "/socket", &clients, &options, worker) != CHANNELS_OK ||
         channels_ev_start(&worker->ev, worker->loop, worker->ep) != 0 ||
         channels_ev_listen_fd(&worker->ev, &worker->listener, fd) != 0)
         return false;
@@ -131,6 +134,17 @@ static int listen_on(int *port)
     return fd;
 }
 
+/* Good for this run; to be told by more than one process it would come from outside. */
+static bool make_secret(char secret[33])
+{
+    unsigned char bytes[16];
+    if (getentropy(bytes, sizeof bytes) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(secret + 2 * i, 3, "%02x", bytes[i]);
+    return true;
+}
+
 /* Only main() waits for them; the threads, made later, inherit that they are blocked. */
 static void block_signals(sigset_t *signals)
 {
@@ -146,6 +160,7 @@ int main(int argc, char **argv)
     long threads = sysconf(_SC_NPROCESSORS_ONLN);
     int port = 4000, number;
     channels_hub *hub;
+    char secret[33];
     sigset_t signals;
     if (argc > 2 && strcmp(argv[1], "--threads") == 0) {
         threads = atol(argv[2]);
@@ -154,13 +169,14 @@ int main(int argc, char **argv)
     }
     if (argc > 1)
         port = atoi(argv[1]);
-    if (threads < 1 || threads > MAX_THREADS || channels_hub_new(&hub, NULL) != CHANNELS_OK)
+    if (threads < 1 || threads > MAX_THREADS || !make_secret(secret) ||
+        channels_hub_new(&hub, NULL) != CHANNELS_OK)
         return EXIT_FAILURE;
     block_signals(&signals);
     for (int i = 0; i < threads; i++) {
         int fd = listen_on(&port);
         workers[i].number = i + 1;
-        if (fd < 0 || !worker_start(&workers[i], hub, fd)) {
+        if (fd < 0 || !worker_start(&workers[i], hub, secret, fd)) {
             perror("many_threads");
             return EXIT_FAILURE;
         }

@@ -7,7 +7,7 @@ const helpers = require('../clients/helpers.js');
 
 // The clients' modules are installed beside their own tests.
 const clients = createRequire(require.resolve('../clients/helpers.js'));
-const { Socket } = clients('phoenix');
+const { LongPoll, Socket } = clients('phoenix');
 const WebSocket = clients('ws');
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -21,9 +21,9 @@ function serve(t, name) {
 }
 
 // A phoenix.js that soon tries again what failed.
-function connect(server, params = {}) {
+function connect(server, params = {}, transport = WebSocket) {
     const socket = new Socket(`ws://127.0.0.1:${server.port}/socket`, {
-        transport: WebSocket, params, reconnectAfterMs: () => 20, rejoinAfterMs: () => 20,
+        transport, params, reconnectAfterMs: () => 20, rejoinAfterMs: () => 20,
     });
     socket.connect();
     server.closing.push(() => socket.disconnect());
@@ -49,4 +49,4 @@ function knock(server, query, options = {}, path = '/socket/websocket') {
     });
 }
 
-module.exports = { ...helpers, EXAMPLES, LIMIT, connect, knock, serve };
+module.exports = { ...helpers, EXAMPLES, LIMIT, LongPoll, connect, knock, serve };

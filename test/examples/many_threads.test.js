@@ -1,10 +1,11 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const http = require('node:http');
 const path = require('node:path');
 const { test } = require('node:test');
 const helpers = require('../clients/helpers.js');
-const { LIMIT, EXAMPLES, answer, connect, received } = require('./helpers.js');
+const { LIMIT, EXAMPLES, LongPoll, answer, connect, received } = require('./helpers.js');
 const testRoom = require('./room.js');
 
 const THREADS = 3;
@@ -37,4 +38,42 @@ test('many_threads: a room is one room on all threads', LIMIT, async (t) => {
         }
         assert.deepEqual(each.waiting, []);
     }
+});
+
+// A fetch whose requests each have a connection of their own, and so come to any thread.
+function fetchAnew(url, { method, headers, body, signal }) {
+    fetchAnew.requests++;
+    return new Promise((resolve, reject) => {
+        const request = http.request(url, { method, headers, signal, agent: false }, async (response) => {
+            let text = '';
+            for await (const bytes of response) text += bytes;
+            resolve({ text: async () => text });
+        });
+        request.on('error', reject);
+        request.end(body);
+    });
+}
+
+test('many_threads: requests of long polling come to any thread', LIMIT, async (t) => {
+    const { fetch } = globalThis;
+    t.after(() => { globalThis.fetch = fetch; });
+    globalThis.fetch = fetchAnew;
+    fetchAnew.requests = 0;
+    const server = await helpers.serve(t,
+        [path.join(EXAMPLES, 'many_threads'), '--threads', String(THREADS), '0']);
+    const socket = connect(server, {}, LongPoll);
+    let opened = 0;
+    socket.onOpen(() => { opened++; });
+    const channel = socket.channel('room:lobby', {});
+    assert.deepEqual(await answer(channel.join()), { ok: {} });
+    const shouts = received(channel, 'shout');
+    const { ok: { thread } } = await answer(channel.push('where', {}));
+    for (let n = 0; n < 50; n++) {
+        assert.deepEqual(await answer(channel.push('where', {})), { ok: { thread } });
+        await answer(channel.push('shout', { n }));
+        assert.deepEqual(await shouts.next(), { n });
+    }
+    assert.deepEqual(shouts.waiting, []);
+    assert.equal(opened, 1); // one session all the time,
+    assert.ok(fetchAnew.requests > 200); // that one thread was not asked for by chance alone
 });
