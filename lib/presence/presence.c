@@ -257,17 +257,17 @@ static void copy_options(channels_presence *p, const channels_presence_options *
     strcpy(at + sizeof TOPIC - 1, o->name);
 }
 
+/* The map is left as it is while it is walked, and ends after that. */
 static void free_topics(channels_presence *p)
 {
-    for (channels__map_node *n = NULL; (n = channels__map_next(&p->topics, NULL)) != NULL;) {
+    channels__map_node *n = channels__map_next(&p->topics, NULL), *next;
+    for (; n != NULL; n = next) {
         channels__presence_topic *topic = CHANNELS__OF(n, channels__presence_topic, node);
-        topic->refs++;
+        next = channels__map_next(&p->topics, n);
+        topic->refs++; /* a batch takes its own with it */
         if (topic->pending != NULL)
             channels__batch_free(topic->pending);
-        channels__list_remove(&topic->marked);
-        channels__list_remove(&topic->resting);
-        topic->refs = 1;
-        channels__presence_topic_put(topic);
+        channels__free(&p->ep->mem, topic, sizeof *topic + topic->len + 1);
     }
 }
 

@@ -343,9 +343,9 @@ static void owner_drop(channels_presence *p, channels__presence_owner *owner)
 
 void channels__presence_owners_free(channels_presence *p)
 {
-    channels__map_node *n;
-    while ((n = channels__map_next(&p->owners, NULL)) != NULL) {
-        channels__map_remove(&p->owners, n);
+    channels__map_node *n = channels__map_next(&p->owners, NULL), *next;
+    for (; n != NULL; n = next) {
+        next = channels__map_next(&p->owners, n);
         owner_drop(p, CHANNELS__OF(n, channels__presence_owner, node));
     }
     while (!channels__list_empty(&p->ended))
