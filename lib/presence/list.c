@@ -43,6 +43,7 @@ static int push_state(channels__presence_topic *topic, channels_channel *ch)
 {
     if (topic->count_only)
         return channels__count_push(topic, ch);
+    channels__presence_flush(topic); /* else it would tell of leaves of what the state has not */
     channels_presence_batch *b = take(topic, CHANNELS__BATCH_STATE, NULL);
     if (b == NULL)
         return CHANNELS_ERR_NOMEM;
