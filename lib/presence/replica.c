@@ -117,10 +117,12 @@ void channels__replica_bye(channels__state *state, const char *name, uint64_t in
                            uint64_t now)
 {
     channels__replica *r = find(state, name, incarnation);
-    if (r == NULL) /* what it sent before may come yet */
-        remember(&state->over, incarnation, now + state->config.down_ms);
-    else if (!r->over)
+    if (r != NULL && !r->over) {
         end_for_good(state, r, now);
+    } else if (r == NULL && !remembered(&state->over, incarnation, now)) {
+        end_other_lives(state, name, now); /* it was so short that nothing else of it was heard, */
+        remember(&state->over, incarnation, now + state->config.down_ms); /* and that may come */
+    }
 }
 
 /* --- Heard -------------------------------------------------------------------------------- */
@@ -164,7 +166,7 @@ channels__replica *channels__replica_heard(channels__state *state, const char *n
                                            uint64_t now, int *err)
 {
     channels__replica *r = find(state, name, incarnation);
-    if (r == NULL && (m->type == CHANNELS__SNAPSHOT || remembered(&state->over, incarnation, now)))
+    if (r == NULL && remembered(&state->over, incarnation, now))
         return NULL;
     if (r == NULL)
         r = begin(state, name, incarnation, now, err);
