@@ -172,6 +172,7 @@ SOAK := $(if $(SOAK_SRC),$(OUT)/test/soak/soak)
 CONFORMANCE := $(wildcard test/conformance/run test/conformance/*/run)
 CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
 HOSTILE := $(wildcard test/hostile/*.test.js)
+CLUSTER := $(wildcard test/cluster/*.test.js)
 EXAMPLE_TESTS := $(wildcard test/examples/*.test.js)
 BROWSER := $(wildcard test/browser/*.test.js test/browser/*.test.mjs)
 
@@ -299,6 +300,11 @@ $(OBJ)/support.a: $(TEST_SUPPORT)
 
 $(SERVERS) $(EXAMPLES) $(SOAK): LIBS += -Wl,--as-needed -lev -pthread
 $(OUT)/secure: LIBS += -lssl
+ifneq ($(REDIS_STATIC),)
+$(OUT)/fixture: $(REDIS_STATIC)
+$(OUT)/fixture: LIBS += $(REDIS_LIBS)
+$(OBJ)/test/conformance/fixture.o: private DEP_CFLAGS += -DFIXTURE_REDIS
+endif
 $(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
 $(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -luv -lssl -pthread $(REDIS_LIBS)
 
@@ -354,11 +360,16 @@ check-browser: deps ## the chat and the game in Chromium
 	    then $(MAKE) --no-print-directory run-browser; \
 	    else echo 'skipped: needs Node 20'; fi
 
-soak: deps-check ## thousands of clients that come and die, under ASan, for MINUTES (default 5)
+# Thousands of clients that come and die, under ASan; then presence on nodes that do, 10 000 times.
+soak: deps-check ## clients, for MINUTES (default 5), and nodes, some minutes more, that fail
 	@$(MAKE) --no-print-directory run-soak VARIANT=asan
+	@$(MAKE) --no-print-directory run-soak-nodes
 
 run-soak: $(SOAK)
 	@$(SOAK) $$(($(MINUTES) * 60)) 4000
+
+run-soak-nodes: $(OUT)/test/sim/nodes
+	@SEEDS=10000 $<
 
 fuzz: deps ## look for crashes for MINUTES (default 5), with clang's libFuzzer
 	@$(DEPS) demo fuzz
@@ -369,7 +380,7 @@ run-fuzz: $(FUZZERS)
 
 run: all tests $(NODE_MODULES)
 	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS) \
-	    $(HOSTILE) $(EXAMPLE_TESTS)
+	    $(HOSTILE) $(CLUSTER) $(EXAMPLE_TESTS)
 
 # gcc 12's ThreadSanitizer cannot start under the wider address randomisation of newer kernels.
 run-variant: tests $(NODE_MODULES)
@@ -420,4 +431,4 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib tests deps deps-check deps-browser demo check check-asan check-ubsan check-tsan \
-        check-browser soak fuzz run run-variant run-browser run-soak run-fuzz install uninstall dist clean help FORCE
+        check-browser soak fuzz run run-variant run-browser run-soak run-soak-nodes run-fuzz install uninstall dist clean help FORCE

@@ -1,7 +1,10 @@
 /* fixture.c - the application behind the recorded transcripts (see README.md beside this file), on
  * the public API alone.
  *
- *     fixture [--port N] [--node NAME] [--redis PORT]      port 0: any; the first line tells which
+ *     fixture [--port N]      0: any; the first line tells which
+ *
+ * As one of several nodes it takes --node NAME, --redis PORT, presence's times --broadcast-ms and
+ * --down-ms, and --crowd N: so many who are no clients are present in presence:crowd.
  *
  * Its clients' speed and size are measured too, so it keeps of each no more than it needs. */
 #include <cjson/cJSON.h>
@@ -617,74 +620,90 @@ static void raise_file_limit(void)
     }
 }
 
-/* --- Other nodes, by a Redis on this machine ------------------------------------------------ */
+/* --- Other nodes ---------------------------------------------------------------------------- */
 
 struct options {
-    int port;
-    const char *node, *redis; /* NULL: none */
+    const char *node;
+    unsigned port, redis_port, broadcast_ms, down_ms, crowd;
 };
 
+/* By Redis, where the library for it was built. */
 #ifdef FIXTURE_REDIS
-struct bus {
-    channels_redis *redis; /* NULL: there is none */
-    channels_ev_redis ev;
-};
+static channels_redis *redis;
+static channels_ev_redis ev_redis;
 
-static int bus_open(struct bus *bus, channels_config *config, const char *port)
+static int nodes_new(const struct options *options, channels_config *config)
 {
-    channels_redis_options options = { .port = (uint16_t)atoi(port) };
+    const channels_redis_options to = { .port = (uint16_t)options->redis_port };
+    if (options->redis_port == 0)
+        return CHANNELS_OK;
     config->pubsub = channels_redis_adapter();
-    int err = channels_redis_new(&bus->redis, &options);
-    config->pubsub_self = bus->redis;
+    int err = channels_redis_new(&redis, &to);
+    config->pubsub_self = redis;
     return err;
 }
 
-static void bus_start(struct bus *bus, channels_ev *ev)
+static void nodes_start(const struct options *options, channels_ev *ev)
 {
-    if (bus->redis != NULL)
-        channels_ev_redis_start(&bus->ev, ev, bus->redis);
+    if (options->redis_port != 0)
+        channels_ev_redis_start(&ev_redis, ev, redis);
 }
 
-static void bus_stop(struct bus *bus)
+static void nodes_stop(const struct options *options)
 {
-    if (bus->redis != NULL)
-        channels_ev_redis_stop(&bus->ev);
+    if (options->redis_port != 0)
+        channels_ev_redis_stop(&ev_redis);
 }
 
-static void bus_close(struct bus *bus)
+static void nodes_free(void)
 {
-    channels_redis_free(bus->redis);
+    channels_redis_free(redis);
 }
 #else
-struct bus {
-    char unused;
-};
-
-static int bus_open(struct bus *bus, channels_config *config, const char *port)
+static int nodes_new(const struct options *options, channels_config *config)
 {
-    (void)bus, (void)config, (void)port;
-    return CHANNELS_ERR_UNSUPPORTED;
+    (void)config;
+    return options->redis_port == 0 ? CHANNELS_OK : CHANNELS_ERR_UNSUPPORTED;
 }
 
-static void bus_start(struct bus *bus, channels_ev *ev)
+static void nodes_start(const struct options *options, channels_ev *ev)
 {
-    (void)bus, (void)ev;
+    (void)options, (void)ev;
 }
 
-static void bus_stop(struct bus *bus)
+static void nodes_stop(const struct options *options)
 {
-    (void)bus;
+    (void)options;
 }
 
-static void bus_close(struct bus *bus)
+static void nodes_free(void)
 {
-    (void)bus;
 }
 #endif
 
-/* --- Serving -------------------------------------------------------------------------------- */
+static int track_crowd(channels_presence *set, unsigned crowd)
+{
+    char key[32];
+    int err = CHANNELS_OK;
+    for (unsigned i = 0; i < crowd && err == CHANNELS_OK; i++) {
+        snprintf(key, sizeof key, "user %u", i);
+        err = channels_presence_track_owner(set, i, "presence:crowd", key, channels_json(ONLINE));
+    }
+    return err;
+}
 
-static int serve(channels_endpoint *ep, struct bus *bus, int port)
+static int presence_new(channels_presence **set, channels_endpoint *ep,
+                        const struct options *options)
+{
+    const channels_presence_options o = { .broadcast_ms = options->broadcast_ms,
+                                          .down_ms = options->down_ms };
+    int err = channels_presence_new(set, ep, &o);
+    return err != CHANNELS_OK ? err : track_crowd(*set, options->crowd);
+}
+
+/* --- The program ---------------------------------------------------------------------------- */
+
+static int serve(channels_endpoint *ep, const struct options *options)
 {
     struct ev_loop *loop = EV_DEFAULT;
     channels_ev ev;
@@ -697,32 +716,42 @@ static int serve(channels_endpoint *ep, struct bus *bus, int port)
     ev_signal_start(loop, &intr);
     int err = channels_ev_start(&ev, loop, ep);
     if (err == 0)
-        err = channels_ev_listen(&ev, &listener, "127.0.0.1", port, 10000);
+        err = channels_ev_listen(&ev, &listener, "127.0.0.1", (int)options->port, 10000);
     if (err != 0) {
-        fprintf(stderr, "fixture: cannot listen on 127.0.0.1:%d: %s\n", port, strerror(-err));
+        fprintf(stderr, "fixture: cannot listen on 127.0.0.1:%u: %s\n", options->port,
+                strerror(-err));
         return 1;
     }
-    bus_start(bus, &ev);
+    nodes_start(options, &ev);
     printf("listening on 127.0.0.1:%d\n", channels_ev_port(&listener));
     fflush(stdout);
     ev_run(loop, 0);
-    bus_stop(bus);
+    nodes_stop(options);
     channels_ev_stop(&ev);
     return 0;
 }
 
 /* False: something else is asked for than can be had. */
-static bool read_options(char **words, struct options *options)
+static bool read_options(char **words, struct options *o)
 {
+    const struct {
+        const char *word;
+        unsigned *number;
+    } numbers[] = { { "--port", &o->port },
+                    { "--redis", &o->redis_port },
+                    { "--broadcast-ms", &o->broadcast_ms },
+                    { "--down-ms", &o->down_ms },
+                    { "--crowd", &o->crowd } };
     for (; words[0] != NULL; words += 2) {
+        size_t i = 0;
+        while (i < sizeof numbers / sizeof *numbers && strcmp(words[0], numbers[i].word) != 0)
+            i++;
         if (words[1] == NULL)
             return false;
-        if (strcmp(words[0], "--port") == 0)
-            options->port = atoi(words[1]);
+        if (i < sizeof numbers / sizeof *numbers)
+            *numbers[i].number = (unsigned)atoi(words[1]);
         else if (strcmp(words[0], "--node") == 0)
-            options->node = words[1];
-        else if (strcmp(words[0], "--redis") == 0)
-            options->redis = words[1];
+            o->node = words[1];
         else
             return false;
     }
@@ -732,32 +761,34 @@ static bool read_options(char **words, struct options *options)
 int main(int argc, char **argv)
 {
     struct options options = { .port = 4100 };
-    struct bus bus = { 0 };
     channels_endpoint *ep;
     channels_presence *set;
-    (void)argc;
-    if (!read_options(argv + 1, &options)) {
-        fprintf(stderr, "usage: %s [--port N] [--node NAME] [--redis PORT]\n", argv[0]);
-        return 2;
-    }
-    raise_file_limit();
     channels_config config = { .log = on_log,
                                .log_level = CHANNELS_LOG_WARNING,
-                               .node = options.node,
                                .secret = SECRET SECRET SECRET SECRET };
-    int err = options.redis != NULL ? bus_open(&bus, &config, options.redis) : CHANNELS_OK;
+    (void)argc;
+    if (!read_options(argv + 1, &options)) {
+        fprintf(stderr, "usage: %s [--port N] [--node NAME] [--redis PORT] [--broadcast-ms N]\n"
+                        "       [--down-ms N] [--crowd N]\n",
+                argv[0]);
+        return 2;
+    }
+    config.node = options.node;
+    raise_file_limit();
+    int err = nodes_new(&options, &config);
     if (err == CHANNELS_OK)
         err = channels_endpoint_new(&ep, &config);
     if (err == CHANNELS_OK)
-        err = channels_presence_new(&set, ep, NULL);
+        err = presence_new(&set, ep, &options);
     if (err == CHANNELS_OK)
         err = mount_all(ep, set);
     if (err != CHANNELS_OK) {
         fprintf(stderr, "fixture: %s\n", channels_strerror(err));
         return 1;
     }
-    int status = serve(ep, &bus, options.port);
+    int status = serve(ep, &options);
+    channels_presence_free(set, true);
     channels_endpoint_free(ep);
-    bus_close(&bus);
+    nodes_free();
     return status;
 }
