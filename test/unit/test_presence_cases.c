@@ -317,7 +317,7 @@ static void case_11_bad_mail(void **state)
         sim_client_do(t->ada, 0, i % 3 == 0 ? "u0" : i % 3 == 1 ? "t1" : "x1");
         pass(t, TICK / 3);
     }
-    sim_bus_calm(&t->net.bus);
+    sim_net_calm(&t->net.bus);
     pass(t, 2 * TICK + HEARTBEAT + 2 * TICK);
     sim_cluster_check_equal(&t->net);
     CLEAN(t);
