@@ -132,10 +132,10 @@ SHAREDS := $(SHARED) $(REDIS_SHARED)
 LINKS := $(SHARED_LINKS) $(REDIS_SHARED_LINKS)
 PC := $(if $(REDIS_SRC),libchannels libchannels-redis,libchannels)
 
-# Every examples/NAME.c and examples/NAME/NAME.c becomes examples/NAME.
-EXAMPLE_SRC := $(wildcard examples/*.c) \
-               $(foreach n,$(notdir $(wildcard examples/*)),$(wildcard examples/$n/$n.c))
-EXAMPLE_NAMES := $(basename $(notdir $(EXAMPLE_SRC)))
+# Every examples/NAME.c, and the files of every examples/NAME/, become examples/NAME.
+EXAMPLE_SRC := $(wildcard examples/*.c examples/*/*.c)
+EXAMPLE_NAMES := $(sort $(foreach s,$(EXAMPLE_SRC:examples/%=%),\
+                     $(basename $(firstword $(subst /, ,$s)))))
 
 # What those need that the library does not, as pkg-config knows it. Where that is not installed
 # the example is left out, and `make all` says so.
@@ -269,12 +269,13 @@ $(REDIS_SHARED_LINKS): $(REDIS_SHARED)
 # Programs: servers and examples as a user would link them, tests with the internal names.
 $(foreach s,$(SERVER_SRC),$(eval $(OUT)/$(basename $(notdir $s)): $(OBJ)/$(s:.c=.o)))
 define EXAMPLE
-$(OUT)/examples/$2: $(OBJ)/$(1:.c=.o)
-$(if $(NEEDS_$2),
-$(OUT)/examples/$2: private LIBS += $$(shell $(PKG_CONFIG) --libs $(NEEDS_$2))
-$(OBJ)/$(1:.c=.o): private DEP_CFLAGS += $$(patsubst -I%,-isystem%,$$(shell $(PKG_CONFIG) --cflags $(NEEDS_$2))))
+$(OUT)/examples/$1: $2
+$(if $(NEEDS_$1),
+$(OUT)/examples/$1: private LIBS += $$(shell $(PKG_CONFIG) --libs $(NEEDS_$1))
+$2: private DEP_CFLAGS += $$(patsubst -I%,-isystem%,$$(shell $(PKG_CONFIG) --cflags $(NEEDS_$1))))
 endef
-$(foreach s,$(EXAMPLE_SRC),$(eval $(call EXAMPLE,$s,$(basename $(notdir $s)))))
+$(foreach n,$(EXAMPLE_NAMES),$(eval $(call EXAMPLE,$n,$(patsubst %.c,$(OBJ)/%.o,\
+    $(filter examples/$n.c examples/$n/%,$(EXAMPLE_SRC))))))
 $(TEST_PROGRAMS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(if $(REDIS_OBJ),$(OBJ)/redis.a) \
                            $(OBJ)/internal.a
 $(FUZZERS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a

@@ -26,9 +26,13 @@ build_all() {
     mkdir -p "$out"
     cflags=$(pc --cflags) && libs=$(pc "$@" --libs) || return
     theirs=$(pkg-config --cflags --libs libcjson $EXAMPLES_NEED) || return
-    for source in "$scratch/first.c" examples/*.c examples/*/*.c; do
-        [ -e "$source" ] || continue
-        $CC $cflags "$source" -o "$out/$(basename "$source" .c)" \
+    for source in "$scratch/first.c" examples/*.c examples/*/; do
+        case $source in
+        */) set -- "$source"*.c ;;
+        *) set -- "$source" ;;
+        esac
+        [ -e "$1" ] || continue
+        $CC $cflags "$@" -o "$out/$(basename "$source" .c)" \
             -Wl,--as-needed $libs $theirs -lev -pthread || return
     done
 }
