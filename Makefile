@@ -276,6 +276,13 @@ $2: private DEP_CFLAGS += $$(patsubst -I%,-isystem%,$$(shell $(PKG_CONFIG) --cfl
 endef
 $(foreach n,$(EXAMPLE_NAMES),$(eval $(call EXAMPLE,$n,$(patsubst %.c,$(OBJ)/%.o,\
     $(filter examples/$n.c examples/$n/%,$(EXAMPLE_SRC))))))
+ifneq ($(REDIS_STATIC),)
+# Where it is left out the chat says so when it is asked to join others.
+$(OUT)/examples/chat: $(REDIS_STATIC)
+$(OUT)/examples/chat: private LIBS += $(REDIS_LIBS)
+$(OBJ)/examples/chat/cluster.o: private DEP_CFLAGS += -DCHAT_REDIS
+$(OBJ)/examples/chat/cluster.o: $(REDIS_STATIC) # compiled anew when it comes to be there
+endif
 $(TEST_PROGRAMS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(if $(REDIS_OBJ),$(OBJ)/redis.a) \
                            $(OBJ)/internal.a
 $(FUZZERS): $(OUT)/%: $(OBJ)/%.o $(OBJ)/support.a $(OBJ)/internal.a
@@ -283,11 +290,6 @@ ifneq ($(VARIANT),fuzz)
 $(FUZZERS): $(FUZZ_MAIN:%.c=$(OBJ)/%.o)
 endif
 $(SOAK): $(SOAK_SRC:%.c=$(OBJ)/%.o)
-ifneq ($(REDIS_STATIC),)
-$(OUT)/fixture: $(REDIS_STATIC)
-$(OUT)/fixture: LIBS += $(REDIS_LIBS)
-$(OBJ)/test/conformance/fixture.o: private DEP_CFLAGS += -DFIXTURE_REDIS
-endif
 $(SERVERS) $(EXAMPLES) $(SOAK): $(STATIC)
 $(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK):
 	$(call say,LINK)
@@ -432,4 +434,5 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib tests deps deps-check deps-browser demo check check-asan check-ubsan check-tsan \
-        check-browser soak fuzz run run-variant run-browser run-soak run-soak-nodes run-fuzz install uninstall dist clean help FORCE
+        check-browser soak fuzz run run-variant run-browser run-soak run-soak-nodes run-fuzz \
+        install uninstall dist clean help FORCE

@@ -1,10 +1,11 @@
 // chat.js - the page of the chat. What goes over the wire is told at the head of chat.c.
 //
 // Every room is a channel of phoenix.js on one socket. It keeps the lines shown, the id up to which
-// nothing is missing (`seen`, sent along when it joins again), and an outbox of what the server has
-// not confirmed. phoenix.js would hold back pushes too, but gives them up after ten seconds.
+// nothing is missing (`seen`, sent along when it joins again), an outbox of what the server has not
+// confirmed, and phoenix.js' Presence of who is there. phoenix.js would hold back pushes too, but
+// gives them up after ten seconds.
 
-import { Socket } from "./phoenix.js";
+import { Presence, Socket } from "./phoenix.js";
 
 const ROOMS = ["lobby", "coffee", "c-corner", "private"]; // any other: #its-name in the address
 const RETRY_MS = [100, 500, 1000, 2000, 5000];
@@ -139,6 +140,7 @@ class Room {
     constructor(name) {
         this.name = name;
         this.seen = null;
+        this.node = ""; // whose ids they are, where the chat has several servers
         this.joined = false;
         this.caughtUp = false;
         this.refused = null; // the reason
@@ -148,6 +150,7 @@ class Room {
         this.outbox = new Map(recall(sessionStorage, `outbox:${name}`)); // uuid: text
         this.sent = new Set(); // of the outbox, in this joining
         this.typists = new Map(); // name: the timer that ends it
+        this.knowsPeople = false; // since it joined: from then on coming and going is news
         this.list = element("ol");
         this.link = element("a");
         this.link.href = `#${encodeURIComponent(name)}`;
@@ -155,22 +158,28 @@ class Room {
     }
 
     join() {
-        const params = () => ({ last_seen_id: this.seen });
+        const params = () => {
+            this.knowsPeople = false;
+            this.saidLooking = this.isLookedAt();
+            return { last_seen_id: this.seen, node: this.node, looking: this.saidLooking };
+        };
         this.channel = socket.channel(`room:${this.name}`, params);
         this.channel.on("new_msg", (message) => this.hear(message));
         this.channel.on("typing", ({ name }) => this.showTyping(name));
-        this.channel.on("entered", ({ name }) => this.notice(name, "came in"));
-        this.channel.on("left", ({ name }) => this.notice(name, "left"));
         this.channel.onError(() => this.setJoined(false));
+        this.watchPeople();
         this.channel.join()
             .receive("ok", (page) => {
                 this.refused = null;
                 this.caughtUp = false;
                 this.heard = null; // the last id since this joining
+                if (page.node !== this.node) this.seen = null;
+                this.node = page.node;
                 this.catchUp(page);
                 this.sent.clear();
                 this.setJoined(true);
                 this.flush();
+                this.sayLooking();
             })
             .receive("error", ({ reason }) => {
                 if (reason === "join crashed") return; // phoenix.js tries again
@@ -189,6 +198,48 @@ class Room {
         this.joined = joined;
         this.list.querySelectorAll(".pending").forEach((line) => this.paintPending(line));
         paint();
+        if (this === open) paintPeople();
+    }
+
+    // --- Who is there: under "@" and their names, a meta for each of their pages
+
+    // Who is in the first state of this joining was there before.
+    watchPeople() {
+        this.presence = new Presence(this.channel);
+        this.presence.onJoin((key, before) => {
+            if (this.knowsPeople && !before) this.notice(key.slice(1), "came in");
+        });
+        this.presence.onLeave((key, { metas }) => {
+            if (metas.length > 0) return; // other pages of theirs are still there
+            this.stopTyping(key.slice(1));
+            if (this.knowsPeople) this.notice(key.slice(1), "left");
+        });
+        this.presence.onSync(() => {
+            this.knowsPeople = true;
+            if (this === open) paintPeople();
+        });
+    }
+
+    people() {
+        const people = this.presence?.list((key, { metas }) => ({
+            name: key.slice(1),
+            pages: metas.length,
+            nodes: [...new Set(metas.flatMap(({ node }) => node ?? []))].sort(),
+            looking: metas.some(({ looking }) => looking),
+        })) ?? [];
+        const first = ({ name }) => (name === me ? 0 : 1);
+        return people.sort((a, b) => first(a) - first(b) || a.name.localeCompare(b.name));
+    }
+
+    isLookedAt() {
+        return this === open && !document.hidden;
+    }
+
+    sayLooking() {
+        const looking = this.isLookedAt();
+        if (!this.joined || looking === this.saidLooking) return;
+        this.saidLooking = looking;
+        this.channel.push("look", { looking });
     }
 
     // Pages follow each other until there are no more. What is said meanwhile is shown at once, but
@@ -337,12 +388,12 @@ class Room {
 
     // Coming and going of one person in a row is one line.
     notice(name, what) {
+        if (name === me) return;
         const last = [...this.list.children].findLast((line) => line.message.at !== Infinity);
         const line = element("li", "notice", `${name} ${what}`);
         line.message = { notice: name, at: last?.message.at ?? 0, id: Infinity };
         if (last?.message.notice === name) last.remove();
         this.place(line);
-        if (what === "left") this.stopTyping(name);
     }
 
     showTyping(name) {
@@ -434,6 +485,37 @@ function typingText(names) {
     return "Several people are typing…";
 }
 
+// The people of the open room.
+function paintPeople() {
+    const people = open.people();
+    $("people-list").replaceChildren(...people.map(personLine));
+    $("people").classList.toggle("stale", !open.joined);
+    setText($("people-count"), String(people.length));
+    setText($("people-title"), people.length === 1 ? "1 person here" : `${people.length} people here`);
+}
+
+function personLine({ name, pages, nodes, looking }) {
+    const line = element("li", looking ? "looking" : "away");
+    const avatar = element("span", "avatar");
+    const more = [looking ? "" : "away", pages > 1 ? `${pages} tabs` : ""].filter(Boolean);
+    paintAvatar(avatar, name);
+    avatar.setAttribute("aria-hidden", "true");
+    const who = element("span", "name", name);
+    if (name === me) who.append(element("span", "quiet", " (you)"));
+    line.append(avatar, who, element("span", "quiet", more.join(" · ")));
+    for (const node of nodes) {
+        const chip = element("span", "node", node);
+        chip.title = `on node ${node}`;
+        line.append(chip);
+    }
+    return line;
+}
+
+function showPeople(shown) {
+    $("people").hidden = !shown;
+    $("people-button").setAttribute("aria-expanded", String(shown));
+}
+
 function paintMe() {
     $("me-name").textContent = me ?? "";
     paintAvatar($("me").querySelector(".avatar"), me ?? "");
@@ -458,8 +540,12 @@ function addRoom(name) {
 }
 
 function openRoom(name) {
+    const before = open;
     if (open) open.draft = text.value;
     open = rooms.get(name) ?? addRoom(name);
+    before?.sayLooking();
+    open.sayLooking();
+    paintPeople();
     log.replaceChildren(open.list);
     text.value = open.draft;
     open.link.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -533,10 +619,14 @@ log.addEventListener("scroll", () => {
     else if (movedUp) atEnd = false;
     if (atEnd !== wasAtEnd) paint();
 });
-document.addEventListener("visibilitychange", paint);
+document.addEventListener("visibilitychange", () => {
+    open.sayLooking();
+    paint();
+});
 addEventListener("hashchange", openFromAddress);
 $("jump").addEventListener("click", toEnd);
 $("me").addEventListener("click", askName);
+$("people-button").addEventListener("click", () => showPeople($("people").hidden));
 $("refused-retry").addEventListener("click", () => open.join());
 $("composer").addEventListener("submit", submit);
 text.addEventListener("input", () => { if (text.value.trim() !== "") open.sayTyping(); });
@@ -552,5 +642,6 @@ welcome.addEventListener("close", () => { if (!me) askName(); });
 ROOMS.forEach(addRoom);
 openFromAddress();
 paintMe();
+showPeople(matchMedia("(min-width: 62rem)").matches);
 if (me) renewToken().then(enter);
 else askName();

@@ -2,15 +2,11 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const fs = require('node:fs');
 const http = require('node:http');
-const path = require('node:path');
 const { after, before, test } = require('node:test');
-const { BUILD, Cable, Chat, Person, launch } = require('./helpers.js');
+const { Cable, Chat, PHONE, launch, play } = require('./helpers.js');
 
 const skip = Number.parseInt(process.versions.node) < 20 && 'needs Node 20';
-const PHONE = { viewport: { width: 375, height: 720 }, deviceScaleFactor: 2, isMobile: true,
-                hasTouch: true };
 const chat = new Chat();
 let browser;
 
@@ -27,27 +23,7 @@ after(async () => {
     assert.equal(status, 0, `the chat ends well on SIGTERM: ${chat.said}`);
 });
 
-// A test in a room of its own. `enter` brings people in, who must leave no error behind.
-function check(name, play) {
-    test(name, { skip }, async () => {
-        const people = [];
-        const room = name.replace(/\W+/g, '-').slice(0, 40);
-        const enter = async (who, options = {}) => {
-            const { port = chat.port, ...others } = options;
-            people.push(await Person.enter(browser, port, who, { room, ...others }));
-            return people.at(-1);
-        };
-        try {
-            await play(enter);
-            for (const person of people) assert.deepEqual(person.errors, []);
-        } catch (error) {
-            console.log(chat.said);
-            throw error;
-        } finally {
-            await Promise.all(people.map((person) => person.leave()));
-        }
-    });
-}
+const check = (name, scene) => test(name, { skip }, () => play(browser, [chat], name, scene));
 
 check('two people talk, and see who says what', async (enter) => {
     const ana = await enter('Ana');
@@ -64,6 +40,44 @@ check('two people talk, and see who says what', async (enter) => {
     assert.deepEqual(await ben.$('.message .who b').allTextContents(), ['Ana', 'Ben', 'Ana']);
     assert.equal(await ben.$('.message.own').count(), 1);
     assert.match(await ben.$('.message time').first().textContent(), /^\d\d:\d\d$/);
+    await ben.leave();
+    await ana.$('.notice').getByText('Ben left').waitFor();
+});
+
+check('who is there is shown: who has the room before him, who is away', async (enter) => {
+    const ana = await enter('Ana');
+    assert.deepEqual(await ana.people(), ['Ana (you)']);
+    const ben = await enter('Ben');
+    await ana.seesPeople('Ana (you)', 'Ben');
+    await ben.seesPeople('Ben (you)', 'Ana');
+    const room = await ben.$('#rooms [aria-current] .name').textContent();
+    await ben.open('coffee');
+    await ana.seesPeople('Ana (you)', 'Ben away');
+    await ben.seesPeople('Ben (you)', 'Ana away');
+    await ben.open(room);
+    await ana.seesPeople('Ana (you)', 'Ben');
+
+    await ben.page.evaluate(() => {
+        Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+    });
+    await ana.seesPeople('Ana (you)', 'Ben away');
+    await ben.leave();
+    await ana.seesPeople('Ana (you)');
+});
+
+check('someone in two tabs is one, and leaves with the last of them', async (enter) => {
+    const ana = await enter('Ana');
+    const ben = await enter('Ben');
+    const again = await enter('Ben');
+    await ana.seesPeople('Ana (you)', 'Ben 2 tabs');
+    await again.open('coffee');
+    await ana.seesPeople('Ana (you)', 'Ben 2 tabs');
+    await ben.open('coffee');
+    await ana.seesPeople('Ana (you)', 'Ben away 2 tabs');
+    await again.leave();
+    await ana.seesPeople('Ana (you)', 'Ben away');
+    assert.deepEqual(await ana.$('.notice').allTextContents(), ['Ben came in']);
     await ben.leave();
     await ana.$('.notice').getByText('Ben left').waitFor();
 });
@@ -278,8 +292,8 @@ check('bad input is answered', async (enter) => {
         };
         socket.connect();
         const joins = [];
-        for (const last_seen_id of [undefined, 'x', -1, 1e300])
-            joins.push(await join('room:bad-input', { last_seen_id }));
+        for (const what of [undefined, 'x', -1, 1e300])
+            joins.push(await join('room:bad-input', { last_seen_id: what, node: what, looking: what }));
         const rooms = [await join('room:'), await join('room:' + 'x'.repeat(41)),
                        await join('hall:x')];
         const channel = socket.channel('room:bad');
@@ -404,6 +418,12 @@ check('fits a phone', async (enter) => {
         const send = await person.page.getByRole('button', { name: 'Send' }).boundingBox();
         assert.ok(send.x + send.width <= 375 && send.y + send.height <= 720, 'it can be reached');
     }
+    const people = ana.page.getByRole('complementary', { name: '2 people here' });
+    assert.equal(await people.isVisible(), false);
+    await ana.page.getByRole('button', { name: '2 people here' }).click();
+    await people.getByText('Ben').waitFor();
+    await ana.page.getByRole('button', { name: '2 people here' }).click();
+    await people.waitFor({ state: 'hidden' });
 });
 
 check('serves its page and nothing else', async () => {
@@ -419,6 +439,10 @@ check('serves its page and nothing else', async () => {
         });
         request.end();
     });
+    const who = await ask('/who?room=nobody');
+    assert.equal(who.headers['content-type'], 'application/json');
+    assert.equal(who.length, '{}'.length);
+    assert.equal((await ask(`/who?room=${'x'.repeat(1000)}`)).statusCode, 200);
     const types = { '/': 'text/html', '/chat.css': 'text/css', '/chat.js': 'text/javascript',
                     '/phoenix.js': 'text/javascript' };
     for (const [target, type] of Object.entries(types)) {
@@ -445,33 +469,4 @@ check('serves its page and nothing else', async () => {
     });
     assert.equal((await upgrade(`http://127.0.0.1:${chat.port}`)).statusCode, 101);
     assert.equal((await upgrade('http://elsewhere.example')).statusCode, 403);
-});
-
-check('pictures', async (enter) => {
-    const ana = await enter('Ana', { room: 'lobby', deviceScaleFactor: 2 });
-    const ben = await enter('Ben', { room: 'lobby' });
-    const cleo = await enter('Cleo', { room: 'lobby', ...PHONE, colorScheme: 'dark' });
-    const talk = [
-        [cleo, 'Good morning! Is it me, or was the server gone for a moment?'],
-        [ben, 'That was me, sorry. I restarted it while you were talking.'],
-        [ben, 'Did you lose anything?'],
-        [ana, 'No. It said “Reconnecting”, and then it went on as if nothing had been.'],
-        [cleo, 'Same here, on the phone. All that you two wrote was there, and nothing twice.'],
-        [ana, 'And it is a C program on the other side? The page does not seem to mind.'],
-        [ben, 'It does not know. Coffee?'],
-    ];
-    for (const [person, text] of talk) {
-        await person.say(text);
-        for (const other of [ana, ben, cleo]) await other.sees(text);
-    }
-    await ben.open('coffee');
-    await ben.say('I am here already');
-    await ana.$('#rooms .count').getByText('1').waitFor();
-    await ben.open('lobby');
-    await ben.write('Come over');
-    fs.mkdirSync(BUILD, { recursive: true });
-    for (const [person, file] of [[ana, 'chat.png'], [cleo, 'chat-phone.png']]) {
-        await person.page.getByText('Ben is typing…').waitFor();
-        await person.page.screenshot({ path: path.join(BUILD, file), animations: 'disabled' });
-    }
 });

@@ -1,6 +1,8 @@
-// A chat server of one's own, a cable that can be pulled, and people who sit at browsers.
+// Chat servers of one's own, the Redis between them, a cable that can be pulled, and people who sit
+// at browsers.
 'use strict';
 
+const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
@@ -13,6 +15,9 @@ const BUILD = path.resolve(TOP, process.env.BUILD ?? 'build');
 const CHAT = process.env.CHAT ?? path.join(BUILD, 'examples', 'chat');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const LIMIT_MS = 10000;
+const SECRET = 'what the nodes of the tests sign tokens with, and nobody else';
+const PHONE = { viewport: { width: 375, height: 720 }, deviceScaleFactor: 2, isMobile: true,
+                hasTouch: true };
 
 const running = new Set();
 
@@ -20,19 +25,17 @@ const running = new Set();
 process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 
-// The chat program with a database of its own, which outlives a restart.
-class Chat {
-    constructor() {
-        this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'chat-'));
-        this.port = 0;
+// A program with a folder of its own, which outlives a restart.
+class Server {
+    constructor(name) {
+        this.name = name;
+        this.dir = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
         this.said = ''; // on standard error
     }
 
-    async start() {
-        const child = spawn(CHAT, [
-            '--port', String(this.port), '--db', path.join(this.dir, 'chat.db'),
-            '--root', path.join(TOP, 'examples', 'chat'),
-        ], { stdio: ['ignore', 'pipe', 'pipe'] });
+    // Until it prints a line that matches `ready`; gives what that caught.
+    async run(program, args, ready, env = process.env) {
+        const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
         running.add(child);
         this.child = child;
         child.stderr.on('data', (data) => { this.said += data; });
@@ -42,22 +45,58 @@ class Chat {
         });
         this.ended.then(() => running.delete(child));
         const line = new Promise((resolve) => {
-            readline.createInterface({ input: child.stdout }).once('line', resolve);
+            readline.createInterface({ input: child.stdout }).on('line', (text) => {
+                const found = ready.exec(text);
+                if (found) resolve(found);
+            });
         });
-        const first = await within(Promise.race([line, this.ended]), 'first line of the chat');
-        const [, port] = /^chat on http:\/\/127\.0\.0\.1:(\d+)$/.exec(first) ?? [];
-        if (!port) throw new Error(`${CHAT} did not say where it listens: ${first} ${this.said}`);
-        this.port = Number(port);
+        const failed = this.ended.then((how) => {
+            throw new Error(`${program} ended with ${how}: ${this.said}`);
+        });
+        return within(Promise.race([line, failed]), `word of ${program}`);
     }
 
     // Gives the exit status, or the signal it died of.
     async end(signal = 'SIGTERM') {
         this.child.kill(signal);
-        return within(this.ended, `end of the chat on ${signal}`);
+        return within(this.ended, `end of the ${this.name} on ${signal}`);
     }
 
     remove() {
         fs.rmSync(this.dir, { recursive: true, force: true });
+    }
+}
+
+// The chat, alone or as a node that a Redis joins with others.
+class Chat extends Server {
+    constructor(node, redis) {
+        super('chat');
+        this.port = 0;
+        this.options = node === undefined ? [] : ['--node', node, '--redis', redis.socket];
+        this.env = { ...process.env };
+        if (node !== undefined) this.env.SECRET_KEY_BASE = SECRET; // tokens outlive a restart
+    }
+
+    async start() {
+        const [, port] = await this.run(CHAT, [
+            '--port', String(this.port), '--db', path.join(this.dir, 'chat.db'),
+            '--root', path.join(TOP, 'examples', 'chat'), ...this.options,
+        ], /^chat on http:\/\/127\.0\.0\.1:(\d+)(?:, node \w+)?$/, this.env);
+        this.port = Number(port);
+    }
+}
+
+// A Redis on a socket in its folder.
+class Redis extends Server {
+    constructor() {
+        super('redis');
+        this.socket = path.join(this.dir, 'redis.sock');
+    }
+
+    async start() {
+        await this.run('redis-server', ['--port', '0', '--unixsocket', this.socket, '--save', '',
+                                        '--appendonly', 'no', '--dir', this.dir],
+                       /ready to accept connections/i);
     }
 }
 
@@ -160,9 +199,45 @@ class Person {
             .filter({ has: this.page.getByText(text, { exact: true }) }).waitFor();
     }
 
+    // Who is there, as the page says it: "Ben away 2 tabs b".
+    async people() {
+        return this.$('#people-list li').evaluateAll((lines) => lines.map((line) => {
+            const words = [...line.querySelectorAll(':scope > :not(.avatar)')];
+            return words.map((word) => word.textContent.replace(' · ', ' ')).filter(Boolean).join(' ');
+        }));
+    }
+
+    async seesPeople(...people) {
+        const end = Date.now() + LIMIT_MS;
+        while (Date.now() < end && String(await this.people()) !== String(people))
+            await this.page.waitForTimeout(50);
+        assert.deepEqual(await this.people(), people);
+    }
+
     async texts() { return this.$('#log li.message .text').allTextContents(); }
 
     async leave() { await this.context.close(); }
+}
+
+// A scene in a room of its own. `enter` brings people in, to the first of the chats unless they name
+// another one's port, and they must leave no error behind.
+async function play(browser, chats, name, scene) {
+    const people = [];
+    const room = name.replace(/\W+/g, '-').slice(0, 40);
+    const enter = async (who, options = {}) => {
+        const { port = chats[0].port, ...others } = options;
+        people.push(await Person.enter(browser, port, who, { room, ...others }));
+        return people.at(-1);
+    };
+    try {
+        await scene(enter, room);
+        for (const person of people) assert.deepEqual(person.errors, []);
+    } catch (error) {
+        for (const { said } of chats) console.log(said);
+        throw error;
+    } finally {
+        await Promise.all(people.map((person) => person.leave()));
+    }
 }
 
 async function within(promise, what) {
@@ -183,4 +258,4 @@ async function launch() {
     });
 }
 
-module.exports = { BUILD, Cable, Chat, Person, launch };
+module.exports = { BUILD, Cable, Chat, LIMIT_MS, PHONE, Person, Redis, launch, play };
