@@ -331,7 +331,12 @@ demo: deps ## a chat to open in your browser
 	@$(MAKE) --no-print-directory $(OUT)/examples/chat examples/chat/node_modules/.package-lock.json
 	@exec $(OUT)/examples/chat
 
-demo-%: ## the same for another of the examples
+demo-cluster: deps ## the chat on two servers that a Redis joins
+	@$(DEPS) cluster
+	@$(MAKE) --no-print-directory $(OUT)/examples/chat examples/chat/node_modules/.package-lock.json
+	@exec examples/chat/cluster.sh $(OUT)/examples/chat $(BUILD)/cluster
+
+demo-%: ## another of the examples
 	@$(DEPS) demo examples
 	@$(MAKE) --no-print-directory $(OUT)/examples/$* examples/chat/node_modules/.package-lock.json
 	@exec $(OUT)/examples/$*
@@ -433,6 +438,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all lib tests deps deps-check deps-browser demo check check-asan check-ubsan check-tsan \
-        check-browser soak fuzz run run-variant run-browser run-soak run-soak-nodes run-fuzz \
-        install uninstall dist clean help FORCE
+.PHONY: all lib tests deps deps-check deps-browser demo demo-cluster check check-asan \
+        check-ubsan check-tsan check-browser soak fuzz run run-variant run-browser run-soak \
+        run-soak-nodes run-fuzz install uninstall dist clean help FORCE

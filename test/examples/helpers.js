@@ -49,4 +49,4 @@ function knock(server, query, options = {}, path = '/socket/websocket') {
     });
 }
 
-module.exports = { ...helpers, EXAMPLES, LIMIT, LongPoll, connect, knock, serve };
+module.exports = { ...helpers, EXAMPLES, LIMIT, LongPoll, ROOT, connect, knock, serve };
