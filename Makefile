@@ -169,6 +169,12 @@ FUZZERS := $(FUZZ_SRC:%.c=$(OUT)/%)
 SOAK_SRC := $(wildcard test/soak/*.c)
 SOAK := $(if $(SOAK_SRC),$(OUT)/test/soak/soak)
 
+# make bench-cluster, of which make check lets smoke.sh look at the counts. With Redis.
+ifeq ($(HIREDIS),yes)
+BENCH_SRC := $(wildcard test/bench/*.c)
+BENCH := $(if $(BENCH_SRC),$(OUT)/test/bench/cluster)
+endif
+
 CONFORMANCE := $(wildcard test/conformance/run test/conformance/*/run)
 CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
 HOSTILE := $(wildcard test/hostile/*.test.js)
@@ -186,9 +192,9 @@ NODE_MODULES := $(patsubst %package-lock.json,%node_modules/.package-lock.json,\
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# demo and check may install packages that this file then has to look at anew: they build in a
-# make of their own, hence one after the other. Each of these is as parallel as -j allows.
-ifneq ($(filter demo% check%,$(MAKECMDGOALS)),)
+# demo, check and bench may install packages that this file then has to look at anew: they build in
+# a make of their own, hence one after the other. Each of these is as parallel as -j allows.
+ifneq ($(filter demo% check% bench%,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -198,7 +204,7 @@ say = $(if $(V),,@echo '  $1 $(if $2,$2,$@)')
 # What builds with the packages of `make deps`: no tests, which need more.
 all: lib $(SERVERS) $(EXAMPLES) $(LEFT_OUT:%=left-out-%) ## the libraries and the examples (default)
 
-tests: $(SERVERS) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) ## the test programs; check builds them too
+tests: $(SERVERS) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) ## the test programs; check builds them
 
 left-out-%:
 	@echo '  skipped: examples/$* needs $(NEEDS_$*)'
@@ -226,7 +232,7 @@ $(OBJ)/llhttp/%.o: $(LLHTTP_DIR)/%.c $(OBJ)/flags
 $(OBJ)/lib/%: STD = -std=c11 -D_POSIX_C_SOURCE=200809L
 $(OBJ)/lib/%: INCLUDES = -Iinclude -Ilib
 $(OBJ)/lib/redis/% $(OBJ)/test/unit/%: private DEP_CFLAGS += $(REDIS_CFLAGS)
-$(OBJ)/test/unit/% $(OBJ)/test/sim/% $(OBJ)/test/fuzz/% $(OBJ)/test/soak/%: INCLUDES = -Iinclude -Ilib -Itest
+$(OBJ)/test/unit/% $(OBJ)/test/sim/% $(OBJ)/test/fuzz/% $(OBJ)/test/soak/% $(OBJ)/test/bench/%: INCLUDES = -Iinclude -Ilib -Itest
 
 # Objects made with other flags or another compiler are stale.
 $(OBJ)/flags: FORCE
@@ -290,8 +296,9 @@ ifneq ($(VARIANT),fuzz)
 $(FUZZERS): $(FUZZ_MAIN:%.c=$(OBJ)/%.o)
 endif
 $(SOAK): $(SOAK_SRC:%.c=$(OBJ)/%.o)
-$(SERVERS) $(EXAMPLES) $(SOAK): $(STATIC)
-$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK):
+$(BENCH): $(BENCH_SRC:%.c=$(OBJ)/%.o) $(REDIS_STATIC)
+$(SERVERS) $(EXAMPLES) $(SOAK) $(BENCH): $(STATIC)
+$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH):
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(LINK)
@@ -301,7 +308,8 @@ $(OBJ)/support.a: $(TEST_SUPPORT)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-$(SERVERS) $(EXAMPLES) $(SOAK): LIBS += -Wl,--as-needed -lev -pthread
+$(SERVERS) $(EXAMPLES) $(SOAK) $(BENCH): LIBS += -Wl,--as-needed -lev -pthread
+$(BENCH): LIBS += $(REDIS_LIBS)
 $(OUT)/secure: LIBS += -lssl
 ifneq ($(REDIS_STATIC),)
 $(OUT)/fixture: $(REDIS_STATIC)
@@ -312,7 +320,7 @@ $(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
 $(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -luv -lssl -pthread $(REDIS_LIBS)
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(REDIS_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC) $(FUZZ_SRC) \
-            $(FUZZ_MAIN) $(SOAK_SRC))
+            $(FUZZ_MAIN) $(SOAK_SRC) $(BENCH_SRC))
 
 # --- Trying it out ---------------------------------------------------------------------------
 
@@ -379,6 +387,13 @@ run-soak: $(SOAK)
 run-soak-nodes: $(OUT)/test/sim/nodes
 	@SEEDS=10000 $<
 
+bench-cluster: deps-check ## what several nodes cost: CPU, latency, bytes (JSON=FILE: there too)
+	@$(MAKE) --no-print-directory run-bench-cluster
+
+run-bench-cluster: $(BENCH)
+	@$(or $(BENCH),$(error it needs hiredis)) $(if $(JSON),--json '$(JSON)') \
+	    --commit "$$(git describe --always --dirty 2>/dev/null)"
+
 fuzz: deps ## look for crashes for MINUTES (default 5), with clang's libFuzzer
 	@$(DEPS) demo fuzz
 	@$(MAKE) --no-print-directory run-fuzz VARIANT=fuzz CC='$(FUZZ_CC)'
@@ -388,7 +403,7 @@ run-fuzz: $(FUZZERS)
 
 run: all tests $(NODE_MODULES)
 	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS) \
-	    $(HOSTILE) $(CLUSTER) $(EXAMPLE_TESTS)
+	    $(HOSTILE) $(CLUSTER) $(EXAMPLE_TESTS) $(if $(BENCH),$(wildcard test/bench/*.sh))
 
 # gcc 12's ThreadSanitizer cannot start under the wider address randomisation of newer kernels.
 run-variant: tests $(NODE_MODULES)
@@ -439,5 +454,5 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib tests deps deps-check deps-browser demo demo-cluster check check-asan \
-        check-ubsan check-tsan check-browser soak fuzz run run-variant run-browser run-soak \
-        run-soak-nodes run-fuzz install uninstall dist clean help FORCE
+        check-ubsan check-tsan check-browser soak bench-cluster fuzz run run-variant run-browser \
+        run-soak run-soak-nodes run-bench-cluster run-fuzz install uninstall dist clean help FORCE
