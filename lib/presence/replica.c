@@ -216,12 +216,12 @@ static void tick(channels__state *state, channels__replica *r)
     }
 }
 
-void channels__replicas_tick(channels__state *state, uint64_t now, bool look)
+void channels__replicas_tick(channels__state *state, uint64_t now, bool late)
 {
     for (channels__list *n = state->replicas.next, *next; n != &state->replicas; n = next) {
         channels__replica *r = CHANNELS__OF(n, channels__replica, link);
         next = n->next;
-        if (look)
+        if (!late)
             tick_down(state, r, now);
         tick(state, r);
     }

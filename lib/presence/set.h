@@ -163,7 +163,6 @@ struct channels__state {
     uint64_t sent;    /* heartbeats told all others up to here, */
     uint64_t told;    /* and any message told anybody: what was born later nobody knows */
     uint32_t silent;  /* ticks without a heartbeat */
-    bool late;        /* nobody has been looked for at the last tick, as it came late */
     bool ticked;      /* at */
     uint64_t tick_at; /* for the last time */
     bool left;        /* said bye: sends nothing any more */
@@ -252,7 +251,7 @@ void channels__replica_bye(channels__state *state, const char *name, uint64_t in
                            uint64_t now);
 /* It may be shown. */
 void channels__replica_up(channels__state *state, channels__replica *r);
-void channels__replicas_tick(channels__state *state, uint64_t now, bool look);
+void channels__replicas_tick(channels__state *state, uint64_t now, bool late);
 /* One line for each who is not understood. */
 void channels__complain(channels__state *state, const char *node, uint64_t incarnation,
                         const char *what, uint64_t now);

@@ -88,17 +88,13 @@ int channels__state_untrack(channels__state *state, uint64_t born)
 
 /* --- Time and messages -------------------------------------------------------------------- */
 
-/* What came while the host's loop was busy is read after the first late tick, so the next one may
- * look for who is down, however late it is. */
 void channels__state_tick(channels__state *state, uint64_t now)
 {
     bool late = state->ticked && now - state->tick_at > 2 * (uint64_t)state->config.broadcast_ms;
-    bool look = !late || state->late;
     state->ticked = true;
-    state->late = !look;
     state->tick_at = now;
     channels__heartbeat(state);
-    channels__replicas_tick(state, now, look);
+    channels__replicas_tick(state, now, late);
 }
 
 static void take(channels__state *state, channels__replica *r, const channels__message *m)
