@@ -1,19 +1,25 @@
+/* clang-format off */
 /* message.c - what nodes tell each other of presence, as bytes. The sender's name and incarnation
  * are their carrier's matter.
  *
  *   message   version (1 byte, 1) | type (1 byte) | id | clock | from | to | record...
  *   type      1 changes: the records are all that became, in (from, to], of entries as they are
- * now; id is that of the request which is answered, 0 in a heartbeat 2 request: heard up to `from`;
- * of the snapshot that has begun, up to `to`. No records 3 snapshot: the entries whose last change
- * is in (from, to]; the last part if to = clock 4 bye: id, from and to are 0. No records record
- * kind (1 byte) | clock, less that of the record before (the first: `from`) | clock - born, and
- * then of kind 0 removed: no more 1 entry: clock - prev (0: never updated) | topic | key | json 2
- * entry, its topic that of the entry before: the same without the topic numbers   LEB128: seven
- * bits a byte, the lowest first, the upper bit set in all but the last texts     length in bytes |
- * UTF-8. A topic is not empty and holds no NUL; json is an object
+ *               now; id is that of the request which is answered, 0 in a heartbeat
+ *             2 request: heard up to `from`; of the snapshot that has begun, up to `to`. No records
+ *             3 snapshot: the entries whose last change is in (from, to]; the last part if
+ *               to = clock
+ *             4 bye: id, from and to are 0. No records
+ *   record    kind (1 byte) | clock, less that of the record before (the first: `from`) |
+ *             clock - born, and then of kind
+ *             0 removed: no more
+ *             1 entry: clock - prev (0: never updated) | topic | key | json
+ *             2 entry, its topic that of the entry before: the same without the topic
+ *   numbers   LEB128: seven bits a byte, the lowest first, the upper bit set in all but the last
+ *   texts     length in bytes | UTF-8. A topic is not empty and holds no NUL; json is an object
  *
  * Records stand in order of their clocks, in (from, to]. One that says more of an entry than an
  * earlier one of the same message does no harm: they are applied in this order. */
+/* clang-format on */
 #include "presence/set.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
