@@ -73,7 +73,8 @@ typedef struct channels_presence_options {
                          * it those of other nodes are not shown either. */
     /* Between nodes; the same everywhere. */
     uint32_t broadcast_ms; /* changes are gathered so long [1500] */
-    uint32_t max_silent;   /* so many of these pass without a change, then a heartbeat [10] */
+    uint32_t max_silent;   /* so many of these pass without a change, then a heartbeat [8: unlike
+                            * Phoenix' 10, one that is lost does not make a node down] */
     uint32_t down_ms;      /* not heard from for so long: its presences leave [30000]; at least two
                             * broadcast_ms and more than max_silent + 1 of them */
     uint32_t permdown_ms;  /* and are forgotten [1200000]; more than down_ms */

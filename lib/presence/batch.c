@@ -176,8 +176,12 @@ static int send_one(channels_presence_batch *b)
     }
 }
 
+/* What is sent is a broadcast too, before which a pending diff is put into the queue. */
 void channels__batches_send(channels__presence_topic *topic)
 {
+    if (topic->sending)
+        return;
+    topic->sending = true;
     topic->refs++;
     while (!channels__list_empty(&topic->queue)) {
         channels_presence_batch *b =
@@ -189,6 +193,7 @@ void channels__batches_send(channels__presence_topic *topic)
             break;
         }
     }
+    topic->sending = false;
     channels__presence_topic_put(topic);
 }
 

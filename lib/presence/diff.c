@@ -53,7 +53,7 @@ static bool concerns(const channels_presence *p, const channels__meta *meta)
     const channels__topic *t;
     if (!p->options.any_key && channels__key_risky(meta->key)) /* of a node that lets them be */
         return false;
-    if (meta->incarnation == p->ep->incarnation || p->options.on_diff != NULL)
+    if (meta->incarnation == (p->ep->incarnation ^ p->salt) || p->options.on_diff != NULL)
         return true;
     t = channels__topic_find(&p->ep->topics, meta->topic);
     return t != NULL && t->nfast + t->nslow != 0;

@@ -94,8 +94,8 @@ static void arrived(channels__service *service, const channels__node_message *m)
 {
     channels_presence *p = (channels_presence *)service;
     if (!p->busy) /* else lost, as messages may be */
-        channels__state_receive(p->state, m->from.p, m->incarnation, m->payload.p, m->payload.n,
-                                p->ep->now);
+        channels__state_receive(p->state, m->from.p, m->incarnation ^ p->salt, m->payload.p,
+                                m->payload.n, p->ep->now);
 }
 
 static void send_message(void *presence, const char *node, const void *data, size_t len)
@@ -123,7 +123,7 @@ static channels__state *new_state(channels_presence *p)
     const channels__state_config config = { .mem = &p->ep->mem,
                                             .hash_key = p->ep->topics.key,
                                             .node = p->ep->config.node,
-                                            .incarnation = p->ep->incarnation,
+                                            .incarnation = p->ep->incarnation ^ p->salt,
                                             .broadcast_ms = o->broadcast_ms,
                                             .max_silent = o->max_silent,
                                             .down_ms = o->down_ms,
@@ -135,6 +135,13 @@ static channels__state *new_state(channels_presence *p)
                                             .events = &events,
                                             .arg = p };
     return channels__state_new(&config);
+}
+
+/* The same on all nodes: a hash of the name. */
+static uint64_t salt_of(const char *name)
+{
+    static const channels__hash_key key;
+    return channels__hash(&key, name, strlen(name));
 }
 
 /* Nodes that were started together do not all speak at once. Alone nobody has to be told. */
@@ -171,7 +178,7 @@ static void complete(channels_presence_options *o)
     if (o->broadcast_ms == 0)
         o->broadcast_ms = 1500;
     if (o->max_silent == 0)
-        o->max_silent = 10;
+        o->max_silent = 8;
     if (o->down_ms == 0)
         o->down_ms = 30000;
     if (o->permdown_ms == 0)
@@ -322,6 +329,7 @@ static int new_presence(channels_presence **result, channels_endpoint *ep,
     p->size = size;
     init(p, ep);
     copy_options(p, o);
+    p->salt = salt_of(o->name);
     int err = first_tick(p);
     if (err == CHANNELS_OK) {
         channels__presence_set_due(p);

@@ -30,6 +30,7 @@ typedef struct channels__presence_topic {
     channels_presence *presence;
     channels_presence_batch *pending; /* NULL: nothing has changed */
     channels__list queue;             /* of batches; the first is not ready or could not be sent */
+    bool sending;                     /* it is being emptied */
     channels__list marked;            /* in presence->marked, with a ref */
     uint32_t refs;                    /* tracked, batches, lists it is in; 0 frees it */
     size_t present;                   /* metas tracked here */
@@ -94,6 +95,7 @@ struct channels_presence {
     channels_endpoint *ep;
     channels_presence_options options; /* complete; what it points to is in `copies` */
     channels__state *state;
+    uint64_t salt; /* makes of an endpoint's incarnation one of this set, whose refs are its own */
     channels__map topics, owners, tracked;
     channels__list marked;  /* topics that have something to send */
     channels__list resting; /* topics whose number was told; the one that did first is first */

@@ -14,6 +14,7 @@
 #include <cjson/cJSON.h>
 
 #include <channels/hub.h>
+#include <channels/presence.h>
 
 #include "sim/wire.h"
 
@@ -89,6 +90,9 @@ typedef struct play {
     int admitted, terminated, connected, disconnected, drops, infos;
     channels_ref waiting[8];
     unsigned nwaiting;
+    channels_presence *set;
+    channels_ref batch; /* that fetch() has yet to answer */
+    unsigned fetched, diffs;
     const char *wrong;
 } play;
 
@@ -129,6 +133,48 @@ static void on_disconnect(channels_socket *s, channels_reason why, void *user)
     p->disconnected++;
 }
 
+/* Some of the topics will do. */
+static int track(play *p, channels_channel *ch)
+{
+    static const char meta[] = "{\"phx_ref\":1,\"n\":2}";
+    if (strchr("abl", channels_channel_topic(ch)[5]) == NULL)
+        return CHANNELS_OK;
+    return channels_presence_track(p->set, ch, "me", channels_json(meta));
+}
+
+/* Every third answer comes later. */
+static int fetch(channels_presence_batch *batch, void *user)
+{
+    play *p = user;
+    p->fetched++;
+    if (channels_presence_batch_of(p->host.ep, p->batch) == NULL && p->fetched % 3 == 0)
+        return channels_presence_batch_later(batch, &p->batch) == CHANNELS_OK ? CHANNELS_LATER : -1;
+    return channels_presence_batch_set(batch, 0, channels_json("{\"name\":\"x\"}"));
+}
+
+static void answer_batch(play *p)
+{
+    channels_presence_batch *batch = channels_presence_batch_of(p->host.ep, p->batch);
+    if (batch != NULL)
+        channels_presence_batch_set(batch, 0, channels_json("{\"late\":true}"));
+    channels_presence_batch_done(p->host.ep, p->batch);
+}
+
+static void on_diff(channels_presence *set, const channels_presence_diff *diff, void *user)
+{
+    play *p = user;
+    (void)set, (void)diff;
+    p->diffs++;
+}
+
+/* Nobody is there any more. */
+static void ignore_list(void *arg, channels_payload list)
+{
+    play *p = arg;
+    if (list.data != NULL && list.len != 2)
+        p->wrong = "a ghost is present";
+}
+
 static int on_join(channels_channel *ch, const channels_msg *msg, void *user)
 {
     play *p = user;
@@ -136,6 +182,8 @@ static int on_join(channels_channel *ch, const channels_msg *msg, void *user)
     int err = channels_subscribe(ch, "news");
     if (err == CHANNELS_OK)
         err = channels_subscribe(ch, msg->topic + 1); /* one that nobody else has */
+    if (err == CHANNELS_OK)
+        err = track(p, ch);
     if (err != CHANNELS_OK)
         return err;
     if (strcmp(msg->topic, "room:later") == 0) {
@@ -151,10 +199,11 @@ static int on_join(channels_channel *ch, const channels_msg *msg, void *user)
 
 static int on_joined(channels_channel *ch, void *user)
 {
+    play *p = user;
     channels_ref self;
-    (void)user;
     channels_self(ch, &self);
     channels_push(ch, "hello", channels_empty());
+    channels_presence_push_state(p->set, ch);
     return CHANNELS_OK;
 }
 
@@ -197,8 +246,10 @@ static int on_in(channels_channel *ch, const channels_msg *msg, void *user)
         return channels_msg_json(msg) != NULL ? channels_reply(ch, "ok", msg->payload) : -1;
     if (strcmp(msg->event, "shout") == 0)
         return channels_broadcast(ch, "shout", msg->payload);
-    if (strcmp(msg->event, "secret") == 0)
+    if (strcmp(msg->event, "secret") == 0) {
+        channels_presence_update(p->set, ch, "me", channels_empty());
         return channels_broadcast_from(ch, "secret", msg->payload);
+    }
     if (strcmp(msg->event, "timers") == 0)
         timers(ch, p);
     if (strcmp(msg->event, "sends") == 0)
@@ -313,6 +364,7 @@ static void settle_waiting(play *p)
         channels_ref_drop(p->host.ep, ref);
     }
     p->nwaiting = 0;
+    answer_batch(p);
     carry(p);
 }
 
@@ -510,6 +562,16 @@ static void live(play *p)
     meet(p);
 }
 
+static sim_message *hear_but_presence(sim_wire *w)
+{
+    sim_message *m = sim_wire_hear(w);
+    while (m != NULL && strstr(m->bytes, "\"presence_") != NULL) {
+        free(m);
+        m = sim_wire_hear(w);
+    }
+    return m;
+}
+
 /* There is memory again: a client comes, joins and talks. */
 static void live_on(play *p)
 {
@@ -527,7 +589,7 @@ static void live_on(play *p)
     sim_wire_move_all(w);
     const char *const wanted[] = { joined, NULL, echoed };
     for (int i = 0; i < 3; i++) { /* hello is in between */
-        sim_message *m = sim_wire_hear(w);
+        sim_message *m = hear_but_presence(w);
         if (m == NULL || (wanted[i] != NULL && strcmp(m->bytes, wanted[i]) != 0))
             p->wrong = "a new client is not served";
         free(m);
@@ -546,7 +608,8 @@ static const char *verdict(const play *p, bool all_there, size_t lost)
 {
     if (p->wrong != NULL)
         return p->wrong;
-    if (all_there && (p->connected < 6 || p->admitted < 24 || p->infos < 20))
+    if (all_there && (p->connected < 6 || p->admitted < 24 || p->infos < 20 || p->fetched < 8 ||
+                      p->diffs < 8))
         return "not all has happened that should";
     if (lost != 0)
         return "memory is lost";
@@ -570,6 +633,7 @@ static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t
                                                     .all_headers = true,
                                                     .longpoll.on = true };
     play *p = sim_alloc(sizeof *p);
+    const channels_presence_options presence = { .user = p, .fetch = fetch, .on_diff = on_diff };
     channels_config config = { .user = p,
                                .pubsub = &adapter,
                                .request = on_request,
@@ -587,6 +651,8 @@ static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t
         if (err == CHANNELS_OK)
             err = channels_mount(p->host.ep, "/raw/:name", &frames, &options, p);
         if (err == CHANNELS_OK)
+            err = channels_presence_new(&p->set, p->host.ep, &presence);
+        if (err == CHANNELS_OK)
             live(p);
     }
     *calls = memory->calls;
@@ -598,6 +664,9 @@ static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t
         channels_test_wait(&p->host, 0);
         cut_all(p);
         channels_test_wait(&p->host, 5000);
+        answer_batch(p);
+        channels_presence_list(p->set, "room:a", ignore_list, p);
+        channels_presence_list(p->set, "room:later", ignore_list, p);
     }
     const char *wrong = verdict(p, fail_at == 0, channels_test_stop(&p->host));
     sim_wire_deinit(&p->a);
