@@ -184,8 +184,7 @@ void channels__batches_send(channels__presence_topic *topic)
     topic->sending = true;
     topic->refs++;
     while (!channels__list_empty(&topic->queue)) {
-        channels_presence_batch *b =
-            CHANNELS__OF(topic->queue.next, channels_presence_batch, link);
+        channels_presence_batch *b = CHANNELS__OF(topic->queue.next, channels_presence_batch, link);
         if (!b->ready)
             break;
         if (send_one(b) == CHANNELS_ERR_NOMEM) {
@@ -206,7 +205,8 @@ static void say_limit(channels_presence *p)
     p->said_until = p->ep->now + 60000;
     channels__log(p->ep, CHANNELS_LOG_WARNING,
                   "presence %s: fetch() is too slow: more than %zu bytes wait for it, and the "
-                  "oldest are shown without", p->options.name, p->options.max_waiting);
+                  "oldest are shown without",
+                  p->options.name, p->options.max_waiting);
 }
 
 /* The oldest of all is the first of its queue. */

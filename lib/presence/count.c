@@ -6,8 +6,7 @@
 
 static size_t count(const channels__presence_topic *topic)
 {
-    return channels__state_keys(topic->presence->state,
-                                channels__str_n(topic->name, topic->len));
+    return channels__state_keys(topic->presence->state, channels__str_n(topic->name, topic->len));
 }
 
 static channels_payload payload(char text[40], size_t n)

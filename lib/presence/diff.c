@@ -28,8 +28,7 @@ static bool change(channels__presence_topic *topic, const channels__meta *before
                    const channels__meta *after)
 {
     channels__str key = after != NULL ? after->key : before->key;
-    if (topic->pending != NULL &&
-        conflicts(topic->pending, key, after != NULL, before != NULL))
+    if (topic->pending != NULL && conflicts(topic->pending, key, after != NULL, before != NULL))
         channels__presence_flush(topic);
     if (topic->pending == NULL)
         topic->pending = channels__batch_new(topic, CHANNELS__BATCH_DIFF);

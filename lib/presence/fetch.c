@@ -1,4 +1,4 @@
-/* fetch.c - what the application adds to metas: asking it, and its answers, which may come later. */
+/* fetch.c - what the application adds to metas: asking it, and its answers, now or later. */
 #include "presence/presence.h"
 
 static size_t keys_of(const channels_presence_batch *b)
@@ -116,8 +116,8 @@ static int set(channels_presence_batch *b, size_t i, channels_payload object)
     channels__group *group = group_at(b, i);
     const char *why = fault(group, object);
     if (why != NULL) {
-        channels__log(b->topic->presence->ep, CHANNELS_LOG_ERROR,
-                      "channels_presence_batch_set: %s", why);
+        channels__log(b->topic->presence->ep, CHANNELS_LOG_ERROR, "channels_presence_batch_set: %s",
+                      why);
         return CHANNELS_ERR_INVALID;
     }
     channels__groups *half = &b->shown[i >= b->shown[0].map.count];

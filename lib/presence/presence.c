@@ -5,8 +5,8 @@
 
 #define TOPIC "phx_presence:" /* and the presence's name: where nodes speak of it */
 
-#define MAX_REMOVALS 16384 /* kept for those who missed them; more, and they get a snapshot */
-#define MAX_MESSAGE 65536  /* bytes of one to other nodes, about */
+#define MAX_REMOVALS 16384  /* kept for those who missed them; more, and they get a snapshot */
+#define MAX_MESSAGE 65536   /* bytes of one to other nodes, about */
 #define MAX_EARLY (1 << 20) /* bytes of one node's that came too early */
 #define RETRY_MS 1000
 

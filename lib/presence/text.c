@@ -8,9 +8,9 @@
 bool channels__key_risky(channels__str key)
 {
     static const char *const names[] = {
-        "__proto__", "constructor", "toString", "toLocaleString", "valueOf", "hasOwnProperty",
-        "isPrototypeOf", "propertyIsEnumerable", "__defineGetter__", "__defineSetter__",
-        "__lookupGetter__", "__lookupSetter__",
+        "__proto__",        "constructor",      "toString",         "toLocaleString",
+        "valueOf",          "hasOwnProperty",   "isPrototypeOf",    "propertyIsEnumerable",
+        "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (channels__str_is(key, names[i]))

@@ -6,8 +6,7 @@ static uint64_t hash_of(const channels_presence *p, channels__str name)
     return channels__hash(&p->ep->topics.key, name.p, name.n);
 }
 
-static channels__presence_topic *find(const channels_presence *p, channels__str name,
-                                      uint64_t hash)
+static channels__presence_topic *find(const channels_presence *p, channels__str name, uint64_t hash)
 {
     channels__map_node *n = channels__map_find(&p->topics, hash);
     for (; n != NULL; n = channels__map_same(n)) {

@@ -73,8 +73,7 @@ static channels__tracked *tracked_find(const channels_presence *p,
                                        const channels__presence_owner *owner,
                                        const channels__presence_topic *topic, channels__str key)
 {
-    channels__map_node *n =
-        channels__map_find(&p->tracked, tracked_hash(p, owner, topic, key));
+    channels__map_node *n = channels__map_find(&p->tracked, tracked_hash(p, owner, topic, key));
     for (; n != NULL; n = channels__map_same(n)) {
         channels__tracked *t = CHANNELS__OF(n, channels__tracked, node);
         if (t->owner == owner && t->topic == topic &&
@@ -184,8 +183,8 @@ static int store(channels_presence *p, const subject *s, channels_payload meta, 
     char *text = channels__alloc(&p->ep->mem, size);
     if (text == NULL)
         return CHANNELS_ERR_NOMEM;
-    channels__str json = channels__str_n(
-        text, channels__meta_strip(channels__str_n(meta.data, meta.len), text));
+    channels__str json =
+        channels__str_n(text, channels__meta_strip(channels__str_n(meta.data, meta.len), text));
     int err = *born != 0 ? channels__state_update(p->state, *born, json)
                          : channels__state_track(p->state, channels__str_z(s->topic),
                                                  channels__str_z(s->key), json, born);
@@ -212,8 +211,8 @@ static int track_in(channels_presence *p, const subject *s, channels_payload met
                     channels__presence_topic *topic)
 {
     if (topic->present >= p->options.max_present) {
-        channels__log(p->ep, CHANNELS_LOG_WARNING, "%s: there are max_present metas in %s",
-                      s->call, s->topic);
+        channels__log(p->ep, CHANNELS_LOG_WARNING, "%s: there are max_present metas in %s", s->call,
+                      s->topic);
         return CHANNELS_ERR_LIMIT;
     }
     channels__presence_owner *owner = owner_get(p, s->channel, s->number);
@@ -233,8 +232,7 @@ static int track(channels_presence *p, const subject *s, channels_payload meta)
         return CHANNELS_ERR_INVALID;
     if (find(p, s) != NULL) {
         channels__log(p->ep, CHANNELS_LOG_ERROR,
-                      "%s: it tracks that key in %s already; update it instead", s->call,
-                      s->topic);
+                      "%s: it tracks that key in %s already; update it instead", s->call, s->topic);
         return CHANNELS_ERR_INVALID;
     }
     channels__presence_topic *topic = channels__presence_topic_get(p, channels__str_z(s->topic));

@@ -56,8 +56,8 @@ static int track(presence_app *t, channels_channel *ch, const cJSON *what)
 {
     char *text;
     channels_payload meta = text_of(cJSON_GetObjectItem(what, "meta"), &text);
-    int err = channels_presence_track(t->set, ch, cJSON_GetObjectItem(what, "key")->valuestring,
-                                      meta);
+    int err =
+        channels_presence_track(t->set, ch, cJSON_GetObjectItem(what, "key")->valuestring, meta);
     cJSON_free(text);
     return err;
 }
@@ -143,7 +143,7 @@ int presence_app_start(void **state)
 }
 
 void presence_app_restart(presence_app *t, const channels_config *config,
-                           const channels_presence_options *options)
+                          const channels_presence_options *options)
 {
     assert_int_equal(channels_test_stop(&t->host), 0);
     memset(t, 0, sizeof *t);
@@ -187,7 +187,8 @@ void presence_does_at(channels_test_client *c, const char *topic, const char *ev
 void presence_hears_at(channels_test_client *c, const char *text, const char *file, int line)
 {
     const char *heard = channels_test_hear(c);
-    char *expected = channels_test_quoted(text), *got = numbered(heard != NULL ? heard : "(nothing)");
+    char *expected = channels_test_quoted(text),
+         *got = numbered(heard != NULL ? heard : "(nothing)");
     _assert_string_equal(got, expected, file, line);
     free(expected);
     free(got);

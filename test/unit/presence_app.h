@@ -22,13 +22,12 @@ int presence_app_start(void **state);
 int presence_app_stop(void **state);
 /* Anew, with options of its own; either may be NULL. `user` of the options is the case. */
 void presence_app_restart(presence_app *t, const channels_config *config,
-                           const channels_presence_options *options);
+                          const channels_presence_options *options);
 /* The parts of these, for cases of several endpoints or none yet. */
 void presence_forget_refs(void);
 void presence_open(presence_app *t, const channels_config *config,
                    const channels_presence_options *options);
-#define PRESENCE_TEST(fn) \
-    cmocka_unit_test_setup_teardown(fn, presence_app_start, presence_app_stop)
+#define PRESENCE_TEST(fn) cmocka_unit_test_setup_teardown(fn, presence_app_start, presence_app_stop)
 
 /* A client of the topics "room:*" and "big:*". Joining does nothing but what t->joined() does; with
  * {'key':K} it tracks that in join(), with {'refuse':1} it is refused then, with {'later':1}

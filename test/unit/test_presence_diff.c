@@ -1,4 +1,4 @@
-/* test_presence_diff.c - what one turn says: changes gathered, in an order that clients can follow. */
+/* test_presence_diff.c - what one turn says: changes gathered, in an order clients can follow. */
 #include <channels/pubsub.h>
 
 #include "unit/presence_app.h"
@@ -55,14 +55,16 @@ static void one_diff_of_a_turn(void **state)
     presence_app *t = *state;
     t->a = presence_member(t, ROOM);
     in_one_turn(t, several_keys);
-    hears_diff(t->a, ROOM,
-               "{'a':{'metas':[{'phx_ref':'r1'},{'phx_ref':'r2'}]},'b':{'metas':[{'phx_ref':'r3'}]}}",
-               "{}");
+    hears_diff(
+        t->a, ROOM,
+        "{'a':{'metas':[{'phx_ref':'r1'},{'phx_ref':'r2'}]},'b':{'metas':[{'phx_ref':'r3'}]}}",
+        "{}");
     in_one_turn(t, several_more);
-    hears_diff(t->a, ROOM,
-               "{'b':{'metas':[{'u':1,'phx_ref':'r4','phx_ref_prev':'r3'}]},"
-               "'c':{'metas':[{'phx_ref':'r5'}]}}",
-               "{'a':{'metas':[{'phx_ref':'r1'},{'phx_ref':'r2'}]},'b':{'metas':[{'phx_ref':'r3'}]}}");
+    hears_diff(
+        t->a, ROOM,
+        "{'b':{'metas':[{'u':1,'phx_ref':'r4','phx_ref_prev':'r3'}]},"
+        "'c':{'metas':[{'phx_ref':'r5'}]}}",
+        "{'a':{'metas':[{'phx_ref':'r1'},{'phx_ref':'r2'}]},'b':{'metas':[{'phx_ref':'r3'}]}}");
     quiet(t->a);
 }
 

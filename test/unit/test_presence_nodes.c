@@ -1,5 +1,5 @@
-/* test_presence_nodes.c - presences of endpoints that a bus joins: what one tracks, the others' clients
- * hear, and what they hear when one has gone. The replicated state has tests of its own. */
+/* test_presence_nodes.c - presences of endpoints that a bus joins: what one tracks, the others'
+ * clients hear, and what they hear when one has gone. The replicated state has tests of its own. */
 #include "unit/presence_bus.h"
 
 #define ROOM "room:1"
@@ -10,9 +10,8 @@ static presence_app *node(bus *b, unsigned n)
 
 static void track(bus *b, unsigned n, const char *key)
 {
-    assert_int_equal(
-        channels_presence_track_owner(node(b, n)->set, 1, ROOM, key, channels_empty()),
-        CHANNELS_OK);
+    assert_int_equal(channels_presence_track_owner(node(b, n)->set, 1, ROOM, key, channels_empty()),
+                     CHANNELS_OK);
 }
 
 static void reaches_the_other(void **state)

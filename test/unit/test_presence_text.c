@@ -30,8 +30,9 @@ static void refs_differ(void **state)
     qsort(refs, n, CHANNELS__PHX_REF, compare);
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < CHANNELS__PHX_REF; k++)
-            assert_non_null(strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
-                                   refs[i][k]));
+            assert_non_null(
+                strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+                       refs[i][k]));
         assert_true(i == 0 || compare(refs[i - 1], refs[i]) != 0);
     }
 }
@@ -55,12 +56,15 @@ static void own_members_go(void **state)
     strips("{\"phx_ref\":1,\"phx_ref_prev\":2,\"phx_ref\":3}", "{}");
     strips("{\"a\" : [1, 2] , \"phx_ref\":{\"a\":\"}\"}, \"b\":\"phx_ref\"}",
            "{\"a\" : [1, 2],\"b\":\"phx_ref\"}");
-    strips("{\"\\u0070\\u0068\\u0078\\u005F\\u0072\\u0065\\u0066\\u005f\\u0070\\u0072\\u0065\\u0076\":1"
-           ",\"phx_ref_prev2\":2}", "{\"phx_ref_prev2\":2}");
-    strips("{\"a name that is much longer than any of ours could be, however it is escaped, and then "
-           "some more\":1}",
-           "{\"a name that is much longer than any of ours could be, however it is escaped, and then "
-           "some more\":1}");
+    strips("{\"\\u0070\\u0068\\u0078\\u005F\\u0072\\u0065\\u0066\\u005f\\u0070\\u0072\\u0065\\u0076"
+           "\":1"
+           ",\"phx_ref_prev2\":2}",
+           "{\"phx_ref_prev2\":2}");
+    strips(
+        "{\"a name that is much longer than any of ours could be, however it is escaped, and then "
+        "some more\":1}",
+        "{\"a name that is much longer than any of ours could be, however it is escaped, and then "
+        "some more\":1}");
 }
 
 static void finds_members(void **state)

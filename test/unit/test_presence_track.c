@@ -11,8 +11,7 @@
 static int greet(presence_app *t, channels_channel *ch)
 {
     int err = channels_presence_push_state(t->set, ch);
-    return err != CHANNELS_OK ? err
-                              : channels_presence_track(t->set, ch, "me", channels_empty());
+    return err != CHANNELS_OK ? err : channels_presence_track(t->set, ch, "me", channels_empty());
 }
 
 static void one_comes_and_goes(void **state)
@@ -343,7 +342,7 @@ static void other_threads(void **state)
     assert_int_equal(channels_presence_count(t->set, ROOM), 1);
 }
 
-/* Nothing of a topic is kept that nothing is tracked in; nothing has to be done while it is idle. */
+/* Nothing is kept of a topic where nothing is tracked; nothing has to be done while all is idle. */
 static void leaves_nothing_behind(void **state)
 {
     presence_app *t = *state;
