@@ -1,6 +1,7 @@
 /* test_core_matrix.c - every call from every callback, and every pair of calls: whatever comes of
  * it, each channel and client ends exactly once and nothing is lost. Calls that may not be made
  * from callbacks say so and change nothing. */
+#include <channels/presence.h>
 #include <channels/pubsub.h>
 #include <channels/stats.h>
 
@@ -40,6 +41,8 @@ struct scene {
     channels_ref self;                 /* of the channel to which it happens */
     channels_subscription sub;
     channels_timer timer;
+    channels_presence *present;
+    size_t ghosts; /* who is in its lists in the end */
 };
 
 static scene *scene_of(probe *p)
@@ -175,6 +178,20 @@ CALL(do_close_all, channels_foreach_socket(EP, close_it, NULL))
 CALL(do_drain, channels_drain(EP, NULL))
 CALL(do_stats, channels_stats stats; channels_endpoint_stats(EP, &stats))
 
+static void ignore_list(void *arg, channels_payload list)
+{
+    (void)arg, (void)list;
+}
+CALL(do_track, channels_presence_track(s->present, ch, "k", EMPTY))
+CALL(do_track_owner, channels_presence_track_owner(s->present, 1, "room:a", "k", EMPTY))
+CALL(do_update, channels_presence_update(s->present, ch, "k", EMPTY))
+CALL(do_untrack, channels_presence_untrack(s->present, ch, NULL))
+CALL(do_untrack_owner, channels_presence_untrack_owner(s->present, 1, NULL, NULL))
+CALL(do_push_state, channels_presence_push_state(s->present, ch))
+CALL(do_list, channels_presence_list(s->present, "room:a", ignore_list, NULL))
+CALL(do_presence_free, channels_presence_free(s->present, true);
+     misused(s, "channels_presence_free", true))
+
 static void note(void *arg, const channels_msg *msg)
 {
     scene *s = arg;
@@ -198,7 +215,9 @@ static call *const calls[] = {
     do_drop_connect, do_info_now, do_info_after, do_timer_stop, do_free, do_mount, do_disconnect,
     do_disconnect_other, do_run, do_timeout, do_publish, do_publish_fn, do_publish_from,
     do_publish_bad, do_direct, do_pubsub_unsubscribe, do_deliver, do_open, do_receive, do_closed,
-    do_look, do_pubsub_subscribe, do_post, do_stop_all, do_close_all, do_stats, do_drain,
+    do_look, do_pubsub_subscribe, do_post, do_track, do_track_owner, do_update, do_untrack,
+    do_untrack_owner, do_push_state, do_list, do_presence_free, do_stop_all, do_close_all, do_stats,
+    do_drain,
 };
 #define CALLS (sizeof calls / sizeof *calls)
 
@@ -329,6 +348,7 @@ static void set_the_scene(scene *s)
                         .terminate = on_terminate,
                         .host = &t->host };
     sim_start(&t->host, &t->memory, NULL);
+    channels_presence_new(&s->present, EP, NULL);
     channels_mount(EP, "/socket", &probe_handler, NULL, &t->probe);
     core_connect(&t->c, &t->host, V2);
     core_connect(&t->b, &t->host, V2);
@@ -410,7 +430,21 @@ static void live_at_random(scene *s)
 static bool well_ended(const scene *s)
 {
     return s->misuses == 0 && s->t.memory.blocks == 0 && s->disconnected == s->connected &&
-           s->terminated == s->admitted;
+           s->terminated == s->admitted && s->ghosts == 0;
+}
+
+/* All go; nobody is present who was a channel's. */
+static void look_for_ghosts(scene *s)
+{
+    static const char *const topics[] = { "room:a", "room:b", "room:c" };
+    channels_test_client *const all[] = { s->t.a, s->t.b, s->t.c };
+    for (int i = 0; i < 3; i++)
+        if (all[i] != NULL)
+            channels_test_close(all[i]);
+    channels_test_wait(&s->t.host, 1);
+    channels_presence_untrack_owner(s->present, 1, NULL, NULL);
+    for (int i = 0; i < 3; i++)
+        s->ghosts += channels_presence_count(s->present, topics[i]);
 }
 
 static void play(scene *s)
@@ -423,12 +457,15 @@ static void play(scene *s)
         live_at_random(s);
     else
         live(s);
+    s->seed = 0;
+    s->set = false;
+    look_for_ghosts(s);
     channels_test_stop(&s->t.host);
     if (!well_ended(s))
         print_error("callback %d, result %d, seed %u: misuses %u, blocks %zu, admitted %d, "
-                    "terminated %d, connected %d, disconnected %d: %s\n",
+                    "terminated %d, connected %d, disconnected %d, ghosts %zu: %s\n",
                     (int)s->where, s->result, seed, s->misuses, s->t.memory.blocks, s->admitted,
-                    s->terminated, s->connected, s->disconnected, s->t.probe.trace);
+                    s->terminated, s->connected, s->disconnected, s->ghosts, s->t.probe.trace);
     assert_true(well_ended(s));
     free(s);
 }
