@@ -26,8 +26,8 @@ static void change(model *m, const char *ref, bool on)
         m->wrong = on ? "joined twice" : "left, but was not there";
     else if (on)
         strcpy(m->refs[m->count++], ref);
-    else
-        strcpy(m->refs[i], m->refs[--m->count]);
+    else if (i != --m->count)
+        strcpy(m->refs[i], m->refs[m->count]);
 }
 
 static void change_all(model *m, const cJSON *keys, bool on)
