@@ -124,8 +124,8 @@ CHANNELS_API int channels_presence_untrack_owner(channels_presence *presence, ui
 /* --- Looking ------------------------------------------------------------------------------ */
 
 /* "presence_state" to this channel's client: who is in its topic. When the channel has joined; what
- * changed before is in it, and diffs follow it, also if fetch() takes its time. What a client
- * knows already it recognises by phx_ref. Results as of channels_push(). */
+ * changed before is in it, and only what changed later is in diffs behind it, also if fetch() takes
+ * its time. Results as of channels_push(). */
 CHANNELS_API int channels_presence_push_state(channels_presence *presence, channels_channel *ch);
 /* Has `fn` called once with who is in a topic, {"ada":{"metas":[...]}}, or with what one key has
  * there, {"metas":[...]}, on all nodes as known here: before this returns, or if that has to wait

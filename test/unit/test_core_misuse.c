@@ -2,6 +2,7 @@
  * words, and nothing has changed. What may not be called from callbacks: test_core_matrix.c. */
 #include <pthread.h>
 
+#include <channels/presence.h>
 #include <channels/stats.h>
 
 #include "unit/core_case.h"
@@ -44,6 +45,7 @@ typedef struct thread_case {
     channels_socket *s;
     channels_ref waiting; /* a connect */
     channels_subscription sub;
+    channels_presence *present;
     unsigned failures;
 } thread_case;
 
@@ -122,12 +124,39 @@ static void endpoint_calls(thread_case *c)
     c->failures += channels_ref_socket(c->ep, c->waiting) != NULL;
 }
 
+static void see_list(void *arg, channels_payload list)
+{
+    (void)arg, (void)list;
+}
+
+static void presence_calls(thread_case *c)
+{
+    channels_payload empty = channels_empty();
+    channels_presence *p;
+    MISUSED(channels_presence_new, &p, c->ep, NULL);
+    IGNORED(channels_presence_free, c->present, true);
+    MISUSED(channels_presence_track, c->present, c->ch, "k", empty);
+    MISUSED(channels_presence_update, c->present, c->ch, "k", empty);
+    MISUSED(channels_presence_untrack, c->present, c->ch, NULL);
+    MISUSED(channels_presence_track_owner, c->present, 1, "room:a", "k", empty);
+    MISUSED(channels_presence_update_owner, c->present, 1, "room:a", "k", empty);
+    MISUSED(channels_presence_untrack_owner, c->present, 1, NULL, NULL);
+    MISUSED(channels_presence_push_state, c->present, c->ch);
+    MISUSED(channels_presence_list, c->present, "room:a", see_list, NULL);
+    MISUSED(channels_presence_get, c->present, "room:a", "k", see_list, NULL);
+    MISUSED(channels_presence_foreach_node, c->present, NULL, NULL);
+    IGNORED(channels_presence_count, c->present, "room:a");
+    MISUSED(channels_presence_batch_done, c->ep, c->waiting);
+    c->failures += channels_presence_batch_of(c->ep, c->waiting) != NULL;
+}
+
 static void *all_calls(void *arg)
 {
     thread_case *c = arg;
     channel_calls(c);
     socket_calls(c);
     endpoint_calls(c);
+    presence_calls(c);
     c->failures += channels_pubsub_broadcast_from(c->ep, c->sub, "room:a", "e", channels_empty()) !=
                    CHANNELS_ERR_MISUSE;
     return NULL;
@@ -156,6 +185,7 @@ static void other_threads(void **state)
     c.ch = channels_ref_channel(c.ep, t->probe.self);
     c.s = t->a->socket;
     channels_pubsub_subscribe(c.ep, "news", nothing, NULL, &c.sub);
+    channels_presence_new(&c.present, c.ep, NULL);
     t->probe.trace[0] = '\0';
 
     size_t blocks = t->memory.blocks;

@@ -1,6 +1,6 @@
-/* test_presence_faults.c - each allocation of a node fails in turn, that one or all for a while. What
- * a client was told afterwards still adds up to what the list holds, on both nodes, and nobody who
- * has gone is left. */
+/* test_presence_faults.c - each allocation of a node fails in turn, that one or all for a while.
+ * What a client was told afterwards still adds up to what the list holds, on both nodes, and nobody
+ * who has gone is left. */
 #include "unit/presence_bus.h"
 
 /* --- A client's list, as phoenix.js keeps one ------------------------------------------------ */
@@ -71,9 +71,12 @@ static void say_all(channels_test_client *c)
     static const struct {
         const char *event, *payload;
     } words[] = {
-        { "track", "{'key':'k','meta':{'a':1}}" }, { "track", "{'key':'l','meta':{}}" },
-        { "update", "{'key':'k','meta':{'a':2}}" }, { "shout", "{}" },
-        { "untrack", "{'key':'l'}" },              { "update", "{'key':'k','meta':{}}" },
+        { "track", "{'key':'k','meta':{'a':1}}" },
+        { "track", "{'key':'l','meta':{}}" },
+        { "update", "{'key':'k','meta':{'a':2}}" },
+        { "shout", "{}" },
+        { "untrack", "{'key':'l'}" },
+        { "update", "{'key':'k','meta':{}}" },
         { "track", "{'key':'m','meta':{}}" },
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
