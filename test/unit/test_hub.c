@@ -1,6 +1,7 @@
 /* test_hub.c - endpoints joined by a hub, as if each were on its own thread: here they run one
  * after the other. */
 #include <channels/hub.h>
+#include <channels/presence.h>
 
 #include "unit/core_case.h"
 #include "unit/failure.h"
@@ -214,6 +215,31 @@ static void disconnects_everywhere(void **state)
     assert_int_equal(t->nodes[0].client->code, 0);
     assert_int_equal(t->nodes[1].client->code, 1001);
     assert_int_equal(t->nodes[2].client->code, 1001);
+}
+
+static void pass_time(hub_case *t, unsigned ms)
+{
+    for (unsigned passed = 0; passed < ms; passed += 100)
+        for (unsigned i = 0; i < 3; i++)
+            channels_test_wait(&t->nodes[i].host, 100);
+}
+
+static void presence_reaches_all(void **state)
+{
+    hub_case *t = *state;
+    channels_presence *sets[3];
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(channels_presence_new(&sets[i], ep_of(t, i), NULL), CHANNELS_OK);
+    channels_presence_track_owner(sets[0], 1, "room:a", "ada", channels_empty());
+    pass_time(t, 5000);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(channels_presence_count(sets[i], "room:a"), 1);
+        channels_test_expect_broadcast(t->nodes[i].client, "room:a", "presence_diff", "$any");
+    }
+    channels_presence_free(sets[0], true);
+    settle(t);
+    for (unsigned i = 1; i < 3; i++)
+        assert_int_equal(channels_presence_count(sets[i], "room:a"), 0);
 }
 
 /* What comes from another bus by one endpoint reaches the others. */
@@ -730,6 +756,7 @@ int main(void)
         HUB_TEST(each_in_order),
         HUB_TEST(direct),
         HUB_TEST(disconnects_everywhere),
+        HUB_TEST(presence_reaches_all),
         HUB_TEST(delivered_to_one),
         HUB_TEST(only_listeners_are_woken),
         HUB_TEST(many_topics),
