@@ -296,7 +296,8 @@ static bool is_down(void *arg, unsigned n)
     unsigned life = c->roll.entries[n].life;
     if (life == node->life || !silent(node, life))
         return false;
-    if (node->reads_late && sim_net_waits(node->station))
+    bool was_down = node->unread_since - node->heard[life] >= c->options.down_ms;
+    if (node->unread_since != 0 && !was_down && sim_net_waits(node->station))
         wrong(c, "%s finds %s down before it reads what has come", node->name, c->lives[life].name);
     return true;
 }
@@ -682,13 +683,14 @@ void sim_owner_drop(sim_node *node, unsigned owner)
 static void wake(sim_node *node)
 {
     sim_cluster *c = node->cluster;
-    uint64_t late = c->bus.now - node->host.now;
+    uint64_t since = node->host.now;
     node->host.now = node->woke_at = c->bus.now;
     if (sim_net_draw(&c->bus, 2) == 0) {
-        node->reads_late = late > 2 * c->options.broadcast_ms; /* its tick is one late */
+        if (c->bus.now - since > 2 * c->options.broadcast_ms) /* its tick is more than one late */
+            node->unread_since = since;
         channels_test_wait(&node->host, 0);
         hear_all(node);
-        node->reads_late = false;
+        node->unread_since = 0;
     }
 }
 

@@ -47,7 +47,7 @@ struct sim_node {
     unsigned life;               /* 0: it does not run */
     uint64_t stalled_until;
     uint64_t woke_at;
-    bool reads_late;           /* it wakes, has much to read, and runs its timers first */
+    uint64_t unread_since;     /* it wakes, has much to read, and runs its timers first; else 0 */
     bool dirty;                /* something may have changed since it was checked */
     uint64_t heard[SIM_LIVES]; /* when its presence last heard of that life; 0: never */
     bool bye[SIM_LIVES];       /* it has been told that this one ends */
