@@ -192,9 +192,9 @@ static void go_down(channels__state *state, channels__replica *r)
     channels__early_free(state, r);
 }
 
-static void tick_down(channels__state *state, channels__replica *r, uint64_t now)
+static void tick_down(channels__state *state, channels__replica *r, uint64_t read)
 {
-    uint64_t silent = now - r->heard;
+    uint64_t silent = read > r->heard ? read - r->heard : 0;
     if (silent > state->config.permdown_ms)
         r->over = true;
     else if (silent > state->config.down_ms && r->status != CHANNELS__NODE_DOWN)
@@ -216,13 +216,12 @@ static void tick(channels__state *state, channels__replica *r)
     }
 }
 
-void channels__replicas_tick(channels__state *state, uint64_t now, bool late)
+void channels__replicas_tick(channels__state *state, uint64_t read)
 {
     for (channels__list *n = state->replicas.next, *next; n != &state->replicas; n = next) {
         channels__replica *r = CHANNELS__OF(n, channels__replica, link);
         next = n->next;
-        if (!late)
-            tick_down(state, r, now);
+        tick_down(state, r, read);
         tick(state, r);
     }
 }

@@ -251,7 +251,8 @@ void channels__replica_bye(channels__state *state, const char *name, uint64_t in
                            uint64_t now);
 /* It may be shown. */
 void channels__replica_up(channels__state *state, channels__replica *r);
-void channels__replicas_tick(channels__state *state, uint64_t now, bool late);
+/* All that came until `read` has been heard. */
+void channels__replicas_tick(channels__state *state, uint64_t read);
 /* One line for each who is not understood. */
 void channels__complain(channels__state *state, const char *node, uint64_t incarnation,
                         const char *what, uint64_t now);

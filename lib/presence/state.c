@@ -88,13 +88,16 @@ int channels__state_untrack(channels__state *state, uint64_t born)
 
 /* --- Time and messages -------------------------------------------------------------------- */
 
+/* What came while the host's loop was busy has yet to be read, but all that came before the last
+ * tick has been: a late tick finds who was down by then. */
 void channels__state_tick(channels__state *state, uint64_t now)
 {
     bool late = state->ticked && now - state->tick_at > 2 * (uint64_t)state->config.broadcast_ms;
+    uint64_t read = late ? state->tick_at : now;
     state->ticked = true;
     state->tick_at = now;
     channels__heartbeat(state);
-    channels__replicas_tick(state, now, late);
+    channels__replicas_tick(state, read);
 }
 
 static void take(channels__state *state, channels__replica *r, const channels__message *m)

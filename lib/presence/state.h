@@ -106,8 +106,8 @@ int channels__state_untrack(channels__state *state, uint64_t born);
 /* --- Time and messages ---------------------------------------------------------------------- */
 
 /* Every broadcast_ms, from a random moment in the first quarter of it on. Says what changed, asks
- * for what was missed, finds who is down. One that comes more than a broadcast_ms late looks for
- * nobody who is down: what they sent meanwhile has yet to be read. */
+ * for what was missed, finds who is down. One that comes more than a broadcast_ms late finds
+ * who was down at the tick before it: what was sent since has yet to be read. */
 void channels__state_tick(channels__state *state, uint64_t now);
 /* A message of another node. CHANNELS_ERR_PROTOCOL: not understood, nothing of it was taken.
  * CHANNELS_ERR_NOMEM: as if it was lost. */

@@ -360,6 +360,13 @@ static void case_13_slow_node(void **state)
         pass(t, HEARTBEAT + 2 * TICK);
         TOLD(t->b, joins, leaves); /* to itself the others never were away */
     }
+    for (unsigned i = 0; i < 6; i++) { /* and falls asleep once more before its next tick */
+        unsigned leaves = t->b->lists[0].leaves, joins = t->b->lists[0].joins;
+        sleep_through(t, t->b, DOWN + TICK);
+        sleep_through(t, t->b, DOWN + TICK);
+        pass(t, HEARTBEAT + 2 * TICK);
+        TOLD(t->b, joins, leaves);
+    }
     sim_owner_do(t->b, 0, 0, "t1");
     pass(t, TICK + SLACK);
     TOLD(t->a, 2, 0);

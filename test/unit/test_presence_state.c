@@ -507,6 +507,22 @@ static void a_late_tick_takes_nobody_down(void **state)
     reported(b, "-alice");
 }
 
+/* One whose loop is slow always cannot be spared always. */
+static void late_ticks_find_who_is_down(void **state)
+{
+    presence_case *c = *state;
+    presence_node *a = presence_node_start(c, 0), *b = presence_node_start(c, 1);
+    presence_track(a, "alice");
+    presence_ticks(c, 2);
+    reported(b, "+alice");
+    presence_node_kill(a);
+    for (unsigned i = 0; i < 2 + DOWN / (3 * PERIOD); i++) {
+        c->now += 3 * PERIOD;
+        channels__state_tick(b->state, c->now);
+    }
+    reported(b, "-alice");
+}
+
 /* They do not listen to each other; a third shows one of them at a time. */
 static void two_of_one_name(void **state)
 {
@@ -584,6 +600,7 @@ int main(void)
         PRESENCE_TEST(a_partial_split_gives_no_second_leave),
         PRESENCE_TEST(a_split_beyond_permdown_is_a_late_join),
         PRESENCE_TEST(a_late_tick_takes_nobody_down),
+        PRESENCE_TEST(late_ticks_find_who_is_down),
         PRESENCE_TEST(two_of_one_name),
         PRESENCE_TEST(only_so_many_nodes),
         PRESENCE_TEST(counts_tell_what_there_is),
