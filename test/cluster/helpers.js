@@ -13,7 +13,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { start } = require('../conformance/server.js');
 
 const clients = createRequire(require.resolve('../clients/package.json'));
-const { Presence, Socket } = clients('phoenix');
+const { LongPoll, Presence, Socket } = clients('phoenix');
 const WebSocket = clients('ws');
 
 const ROOT = path.join(__dirname, '..', '..');
@@ -204,4 +204,6 @@ class Member {
     }
 }
 
-module.exports = { Member, QUICK, lacking, sleep, startNode, startRedis, until };
+module.exports = {
+    LongPoll, Member, QUICK, Socket, WebSocket, lacking, sleep, startNode, startRedis, until,
+};
