@@ -9,7 +9,11 @@
 #include "sim/cluster.h"
 
 #define STEPS 400
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) /* several times as slow */
+#define SEEDS 40
+#else
 #define SEEDS 200
+#endif
 
 typedef struct world {
     sim_cluster cluster;
