@@ -42,10 +42,11 @@ typedef struct channels_redis_options {
     unsigned database;    /* SELECTed; channels are the same in all of them: see `prefix` [0] */
     const char *prefix; /* before each Redis channel: nodes of one cluster share it ["channels:"] */
     size_t max_queued;  /* bytes that wait to be sent, but for one message that may always: then
-                         * broadcasts reach this node only [16 MB] */
+                         * broadcasts reach this node only. hiredis moves all of it whenever a part
+                         * has left; 512 MB at most [16 MB] */
     size_t max_message; /* bytes of a broadcast with its topic and event: a larger one is not sent,
                          * CHANNELS_ERR_LIMIT; a connection on which more than twice as many come
-                         * in one message is ended [64 MB] */
+                         * in one message is ended; 512 MB at most [64 MB] */
     uint32_t connect_ms;   /* for a connection to stand and all to be subscribed to [5000] */
     uint32_t retry_ms;     /* the first retry after about this, doubled each time [100] */
     uint32_t retry_max_ms; /* up to this, which it begins with where Redis refuses, the password for
@@ -59,7 +60,7 @@ typedef struct channels_redis_options {
 } channels_redis_options;
 
 /* `options` may be NULL. Nothing happens before its endpoint runs. CHANNELS_ERR_INVALID: `path` is
- * too long for a socket, or there is a `username` without a `password`. */
+ * too long for a socket, there is a `username` without a `password`, or a limit is too high. */
 CHANNELS_API int channels_redis_new(channels_redis **redis, const channels_redis_options *options);
 /* After its endpoint has been freed and no loop watches it. NULL is fine. */
 CHANNELS_API void channels_redis_free(channels_redis *redis);

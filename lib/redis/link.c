@@ -1,12 +1,13 @@
-/* link.c - one connection to Redis: bytes out, answers in. */
+/* link.c - one connection to Redis: commands out, answers in. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "channels/adapters/tcp.h"
 #include "redis/redis.h"
 
-#define READ_SIZE 16384  /* bytes read at once; hiredis moves what it has not parsed often */
+#define READ_SIZE 16384  /* bytes that hiredis reads at once */
 #define KEPT_SIZE 262144 /* of hiredis' buffer; a larger one is given back when it is empty */
 #define MAX_ELEMENTS 4   /* of an array that is for us */
 
@@ -16,6 +17,14 @@ static bool why_errno(channels_redis *redis, int error)
     if (strerror_r(error, text, sizeof text) != 0)
         snprintf(text, sizeof text, "error %d", error);
     return channels__redis_why(redis, "%s", text);
+}
+
+static bool why_hiredis(channels__redis_link *link)
+{
+    const redisContext *context = link->context;
+    return channels__redis_why(link->redis, "%s",
+                               context->err == REDIS_ERR_EOF ? "Redis has closed the connection"
+                                                             : context->errstr);
 }
 
 /* --- Reading answers ------------------------------------------------------------------------ */
@@ -29,30 +38,33 @@ static void *create_array(const redisReadTask *task, channels__redis_count eleme
     return link->create_array(task, elements);
 }
 
-static bool reader_new(channels__redis_link *link)
+static void prepare_reader(channels__redis_link *link)
 {
-    redisReader *reader = redisReaderCreate();
-    if (reader == NULL)
-        return channels__redis_why(link->redis, "out of memory");
+    redisReader *reader = link->context->reader;
     link->functions = *reader->fn;
     link->create_array = link->functions.createArray;
     link->functions.createArray = create_array;
     reader->fn = &link->functions;
     reader->privdata = link;
     reader->maxbuf = 0; /* in the place of what shrink() does 0.14 asserts that memory is left */
-    if (link->reader != NULL)
-        redisReaderFree(link->reader);
-    link->reader = reader;
     link->is_large = false;
-    return true;
 }
 
+/* Between two answers, gives a large buffer back. */
 static bool shrink(channels__redis_link *link)
 {
-    if (link->reader->len > KEPT_SIZE)
+    redisReader *reader = link->context->reader, *other;
+    if (reader->len > KEPT_SIZE)
         link->is_large = true;
-    return !link->is_large || link->reader->pos != link->reader->len || link->reader->ridx >= 0 ||
-           reader_new(link);
+    if (!link->is_large || reader->pos != reader->len || reader->ridx >= 0)
+        return true;
+    other = redisReaderCreate();
+    if (other == NULL)
+        return channels__redis_why(link->redis, "out of memory");
+    redisReaderFree(reader);
+    link->context->reader = other;
+    prepare_reader(link);
+    return true;
 }
 
 static bool answered(channels__redis_link *link, const redisReply *reply)
@@ -70,8 +82,9 @@ static bool answered(channels__redis_link *link, const redisReply *reply)
 
 static bool take_answers(channels__redis_link *link)
 {
+    const redisContext *context = link->context;
     void *reply;
-    while (redisReaderGetReply(link->reader, &reply) == REDIS_OK) {
+    while (redisGetReplyFromReader(link->context, &reply) == REDIS_OK) {
         if (reply == NULL)
             return shrink(link);
         bool ok = answered(link, reply);
@@ -79,108 +92,148 @@ static bool take_answers(channels__redis_link *link)
         if (!ok)
             return false;
     }
-    if (link->reader->err == REDIS_ERR_OOM) /* also by create_array() */
+    if (context->err == REDIS_ERR_OOM) /* also by create_array() */
         return channels__redis_why(link->redis, "out of memory, or an answer beyond all bounds");
     return channels__redis_why(link->redis, "not an answer that Redis would give: %s",
-                               link->reader->errstr);
+                               context->errstr);
 }
 
-static bool feed(channels__redis_link *link, const char *data, size_t len)
+static bool read_once(channels__redis_link *link)
 {
-    redisReader *reader = link->reader;
-    /* The name of a Redis channel is within the message it carries, too. */
-    if ((reader->len - reader->pos + len) / 2 > link->redis->options.max_message + READ_SIZE)
-        return channels__redis_why(link->redis, "a message of more than %zu bytes (max_message)",
-                                   link->redis->options.max_message);
-    if (redisReaderFeed(reader, data, len) != REDIS_OK)
-        return channels__redis_why(link->redis, "%s", reader->errstr);
-    return take_answers(link);
+    size_t before = link->context->reader->len;
+    if (redisBufferRead(link->context) != REDIS_OK)
+        return why_hiredis(link);
+    if (link->context->reader->len != before)
+        link->heard = true;
+    return true;
 }
 
 bool channels__redis_read(channels__redis_link *link)
 {
-    char data[READ_SIZE];
-    ssize_t n;
-    do {
-        n = recv(link->fd, data, sizeof data, 0);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return errno == EAGAIN || errno == EWOULDBLOCK || why_errno(link->redis, errno);
-    if (n == 0)
-        return channels__redis_why(link->redis, "Redis has closed the connection");
-    link->heard = true;
-    return feed(link, data, (size_t)n);
+    if (!read_once(link) || !take_answers(link))
+        return false;
+    /* The name of a Redis channel is within the message it carries, too. */
+    const redisReader *reader = link->context->reader;
+    return (reader->len - reader->pos) / 2 <= link->redis->options.max_message + READ_SIZE ||
+           channels__redis_why(link->redis, "a message of more than %zu bytes (max_message)",
+                               link->redis->options.max_message);
 }
 
 /* --- Writing commands ----------------------------------------------------------------------- */
 
+size_t channels__redis_queued(const channels__redis_link *link)
+{
+    return link->context != NULL ? sdslen(link->context->obuf) : 0;
+}
+
+bool channels__redis_command(channels__redis_link *link, int argc, const char **argv,
+                             const size_t *lens)
+{
+    redisContext *context = link->context;
+    char *command;
+    long long len = redisFormatCommandArgv(&command, argc, argv, lens);
+    if (len < 0)
+        return false;
+    bool ok = redisAppendFormattedCommand(context, command, (size_t)len) == REDIS_OK;
+    redisFreeCommand(command);
+    if (!ok) {
+        context->err = 0; /* what waited before is whole */
+        context->errstr[0] = '\0';
+    }
+    return ok;
+}
+
+/* hiredis, and OpenSSL below it, write to a connection that the other side has closed without
+ * keeping SIGPIPE from the host. It is held back from this thread and taken away, unless one was
+ * there before, which is the host's. */
+static bool hold_sigpipe(sigset_t *before)
+{
+    sigset_t sigpipe, pending;
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    return pthread_sigmask(SIG_BLOCK, &sigpipe, before) == 0 &&
+           (sigismember(before, SIGPIPE) == 0 ||
+            (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 0));
+}
+
+static void take_sigpipe(void)
+{
+    sigset_t sigpipe, pending;
+    int taken;
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    if (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1)
+        (void)sigwait(&sigpipe, &taken);
+}
+
+static int write_quietly(redisContext *context)
+{
+    sigset_t before;
+    bool ours = hold_sigpipe(&before);
+    /* 0.14 would look at its queue, for which there may be no memory, if it had to say more. */
+    int result = redisBufferWrite(context, NULL);
+    if (result != REDIS_OK && ours)
+        take_sigpipe();
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return result;
+}
+
 bool channels__redis_flush(channels__redis_link *link)
 {
-    channels__redis_out *out = &link->out;
-    while (out->len != 0 && link->connected && !link->blocked) {
-        ssize_t n = send(link->fd, out->data + out->at, out->len, MSG_NOSIGNAL);
-        if (n >= 0)
-            channels__redis_sent(out, (size_t)n);
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
-            link->blocked = true;
-        else if (errno != EINTR)
-            return why_errno(link->redis, errno);
+    size_t waits;
+    while ((waits = channels__redis_queued(link)) != 0 && link->connected && !link->blocked) {
+        if (write_quietly(link->context) != REDIS_OK)
+            return why_hiredis(link);
+        if (link->context->obuf == NULL) /* 0.14 */
+            return channels__redis_why(link->redis, "out of memory");
+        link->blocked = channels__redis_queued(link) == waits;
     }
     return true;
 }
 
-static bool write_auth(channels__redis_link *link, const char *username, const char *password)
+static bool greet_with(channels__redis_link *link, int argc, const char **argv)
 {
-    size_t user = username != NULL ? strlen(username) : 0, pass = strlen(password);
-    if (!channels__redis_command(&link->out, username != NULL ? 3 : 2, 4 + user + pass))
-        return false;
-    channels__redis_arg(&link->out, "AUTH", 4);
-    if (username != NULL)
-        channels__redis_arg(&link->out, username, user);
-    channels__redis_arg(&link->out, password, pass);
     link->greeted++;
-    return true;
-}
-
-static bool write_select(channels__redis_link *link, unsigned database)
-{
-    char number[16];
-    size_t len = (size_t)snprintf(number, sizeof number, "%u", database);
-    if (!channels__redis_command(&link->out, 2, 6 + len))
-        return false;
-    channels__redis_arg(&link->out, "SELECT", 6);
-    channels__redis_arg(&link->out, number, len);
-    link->greeted++;
-    return true;
+    return channels__redis_command(link, argc, argv, NULL) ||
+           channels__redis_why(link->redis, "out of memory");
 }
 
 static bool greet(channels__redis_link *link)
 {
     const channels_redis_options *o = &link->redis->options;
-    return (o->password == NULL || write_auth(link, o->username, o->password)) &&
-           (o->database == 0 || write_select(link, o->database));
+    char number[16];
+    snprintf(number, sizeof number, "%u", o->database);
+    const char *select[] = { "SELECT", number };
+    const char *auth[] = { "AUTH", o->username != NULL ? o->username : o->password, o->password };
+    return (o->password == NULL || greet_with(link, o->username != NULL ? 3 : 2, auth)) &&
+           (o->database == 0 || greet_with(link, 2, select));
 }
 
 /* --- The connection ------------------------------------------------------------------------- */
 
 static bool begin(channels__redis_link *link, const struct addrinfo *to)
 {
-    link->fd = socket(to->ai_family, to->ai_socktype, to->ai_protocol);
-    if (link->fd < 0)
+    int fd = socket(to->ai_family, to->ai_socktype, to->ai_protocol);
+    if (fd < 0)
         return why_errno(link->redis, errno);
-    int err = channels_tcp__prepare(link->fd);
+    link->context = redisConnectFd(fd);
+    if (link->context == NULL) {
+        close(fd);
+        return channels__redis_why(link->redis, "out of memory");
+    }
+    link->context->flags &= ~REDIS_BLOCK;
+    prepare_reader(link);
+    int err = channels_tcp__prepare(fd);
     if (err != 0)
         return why_errno(link->redis, -err);
-    link->connected = connect(link->fd, to->ai_addr, to->ai_addrlen) == 0;
+    link->connected = connect(fd, to->ai_addr, to->ai_addrlen) == 0;
     return link->connected || errno == EINPROGRESS || errno == EINTR ||
            why_errno(link->redis, errno);
 }
 
 bool channels__redis_open(channels__redis_link *link, const struct addrinfo *to)
 {
-    bool ok = reader_new(link) && begin(link, to);
-    if (ok && !greet(link))
-        ok = channels__redis_why(link->redis, "out of memory");
+    bool ok = begin(link, to) && greet(link);
     if (ok)
         channels__redis_watch(link);
     else
@@ -191,23 +244,24 @@ bool channels__redis_open(channels__redis_link *link, const struct addrinfo *to)
 void channels__redis_close(channels__redis_link *link)
 {
     if (link->watched != 0 && link->redis->watch != NULL)
-        link->redis->watch(link->redis->watch_arg, link->fd, 0);
-    if (link->fd >= 0)
-        close(link->fd);
-    if (link->reader != NULL)
-        redisReaderFree(link->reader);
-    channels__redis_out_free(&link->out);
-    link->fd = -1;
-    link->reader = NULL;
+        link->redis->watch(link->redis->watch_arg, channels__redis_fd(link), 0);
+    if (link->context != NULL)
+        close(redisFreeKeepFd(link->context)); /* 0.14 would leave 0 open */
+    link->context = NULL;
     link->watched = link->greeted = 0;
     link->connected = link->blocked = link->heard = false;
+}
+
+int channels__redis_fd(const channels__redis_link *link)
+{
+    return link->context != NULL ? link->context->fd : -1;
 }
 
 static bool finish_connecting(channels__redis_link *link)
 {
     int error = 0;
     socklen_t len = sizeof error;
-    if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+    if (getsockopt(link->context->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         error = errno;
     if (error != 0)
         return why_errno(link->redis, error);
@@ -230,11 +284,11 @@ bool channels__redis_on_events(channels__redis_link *link, unsigned events)
 
 void channels__redis_watch(channels__redis_link *link)
 {
-    unsigned events = link->fd < 0 ? 0 : CHANNELS_REDIS_READ;
-    if (link->fd >= 0 && (link->blocked || !link->connected))
+    unsigned events = link->context == NULL ? 0 : CHANNELS_REDIS_READ;
+    if (link->context != NULL && (link->blocked || !link->connected))
         events |= CHANNELS_REDIS_WRITE;
     if (events == link->watched || link->redis->watch == NULL)
         return;
     link->watched = events;
-    link->redis->watch(link->redis->watch_arg, link->fd, events);
+    link->redis->watch(link->redis->watch_arg, channels__redis_fd(link), events);
 }

@@ -14,6 +14,7 @@
 
 #define ID 8 /* bytes of an adapter's */
 #define INBOX "phx_redis:"
+#define MAX_BYTES ((size_t)512 << 20) /* Redis' own; 0.14 counts in an int */
 
 /* --- Telling -------------------------------------------------------------------------------- */
 
@@ -90,13 +91,9 @@ static void down(channels_redis *redis)
 /* Asks for all that is wanted, and for the inbox as the last: once that is granted all is. */
 static bool subscribe(channels_redis *redis)
 {
-    if (!channels__redis_tell(redis))
-        return false;
-    if (!channels__redis_command(&redis->sub.out, 2, 9 + strlen(redis->inbox)))
-        return channels__redis_why(redis, "out of memory");
-    channels__redis_arg(&redis->sub.out, "SUBSCRIBE", 9);
-    channels__redis_arg(&redis->sub.out, redis->inbox, strlen(redis->inbox));
-    return true;
+    const char *args[] = { "SUBSCRIBE", redis->inbox };
+    return channels__redis_tell(redis) && (channels__redis_command(&redis->sub, 2, args, NULL) ||
+                                           channels__redis_why(redis, "out of memory"));
 }
 
 /* To the address in hand, or the first behind it that can be tried. */
@@ -178,17 +175,30 @@ static uint64_t delay(channels_redis *redis)
 
 /* --- Publishing ----------------------------------------------------------------------------- */
 
+static void put(char **at, const void *data, size_t len)
+{
+    if (len != 0)
+        memcpy(*at, data, len);
+    *at += len;
+}
+
 static bool publish(channels_redis *redis, const char *prefix, const char *channel,
                     const void *data, size_t len)
 {
     size_t before = strlen(prefix), name = strlen(channel);
-    if (!channels__redis_command(&redis->pub.out, 3, 7 + before + name + ID + len))
+    char *bytes = malloc(before + name + ID + len), *at = bytes;
+    if (bytes == NULL)
         return false;
-    channels__redis_arg(&redis->pub.out, "PUBLISH", 7);
-    channels__redis_arg2(&redis->pub.out, prefix, before, channel, name);
-    channels__redis_arg2(&redis->pub.out, redis->id, ID, data, len);
-    redis->asked++;
-    return true;
+    put(&at, prefix, before);
+    put(&at, channel, name);
+    put(&at, redis->id, ID);
+    put(&at, data, len);
+    const char *args[] = { "PUBLISH", bytes, bytes + before + name };
+    const size_t lens[] = { 7, before + name, ID + len };
+    bool ok = channels__redis_command(&redis->pub, 3, args, lens);
+    free(bytes);
+    redis->asked += ok;
+    return ok;
 }
 
 static bool send_ping(channels_redis *redis)
@@ -319,7 +329,7 @@ static void stop(void *self)
 /* One message may always wait: it could not be sent otherwise. */
 static bool has_room(const channels_redis *redis, size_t len)
 {
-    size_t queued = redis->pub.out.len, max = redis->options.max_queued;
+    size_t queued = channels__redis_queued(&redis->pub), max = redis->options.max_queued;
     return queued == 0 || (queued <= max && len <= max - queued);
 }
 
@@ -354,7 +364,8 @@ static void interest(void *self, const char *topic, bool on)
 /* Too much waited; that has been said, and half of it has left. */
 static bool has_room_again(const channels_redis *redis)
 {
-    return redis->full_logged && redis->pub.out.len <= redis->options.max_queued / 2;
+    return redis->full_logged &&
+           channels__redis_queued(&redis->pub) <= redis->options.max_queued / 2;
 }
 
 static bool has_to_say(const channels_redis *redis)
@@ -400,7 +411,7 @@ static bool turn(channels_redis *redis)
 {
     if (redis->now >= redis->alarm && !on_alarm(redis))
         return false;
-    return redis->sub.fd < 0 ||
+    return redis->sub.context == NULL ||
            (channels__redis_tell(redis) && channels__redis_flush(&redis->sub) &&
             channels__redis_flush(&redis->pub));
 }
@@ -434,13 +445,13 @@ static void run(void *self, uint64_t now)
 
 static bool can_send(const channels__redis_link *link)
 {
-    return link->out.len != 0 && link->connected && !link->blocked;
+    return channels__redis_queued(link) != 0 && link->connected && !link->blocked;
 }
 
 static uint64_t due(void *self)
 {
     const channels_redis *redis = self;
-    bool to_tell = redis->sub.fd >= 0 &&
+    bool to_tell = redis->sub.context != NULL &&
                    (redis->topics.changed[0] != NULL || redis->topics.changed[1] != NULL);
     if (!redis->scheduled || to_tell || has_to_say(redis) || can_send(&redis->sub) ||
         can_send(&redis->pub))
@@ -469,7 +480,7 @@ void channels_redis_on_watch(channels_redis *redis,
     channels__redis_link *links[] = { &redis->sub, &redis->pub };
     for (int i = 0; i < 2; i++) {
         if (links[i]->watched != 0)
-            redis->watch(redis->watch_arg, links[i]->fd, 0);
+            redis->watch(redis->watch_arg, channels__redis_fd(links[i]), 0);
         links[i]->watched = 0;
     }
     redis->watch = watch;
@@ -480,8 +491,8 @@ void channels_redis_on_watch(channels_redis *redis,
 
 void channels_redis_ready(channels_redis *redis, int fd, unsigned events)
 {
-    channels__redis_link *link = fd == redis->sub.fd ? &redis->sub : &redis->pub;
-    if (fd < 0 || fd != link->fd) /* it was closed meanwhile */
+    channels__redis_link *link = fd == channels__redis_fd(&redis->sub) ? &redis->sub : &redis->pub;
+    if (fd < 0 || fd != channels__redis_fd(link)) /* it was closed meanwhile */
         return;
     if (!channels__redis_on_events(link, events))
         failed(redis);
@@ -555,7 +566,8 @@ static bool usable(const channels_redis_options *o)
 {
     struct sockaddr_un address;
     return (o->path == NULL || strlen(o->path) < sizeof address.sun_path) &&
-           (o->username == NULL || o->password != NULL);
+           (o->username == NULL || o->password != NULL) && o->max_queued <= MAX_BYTES &&
+           o->max_message <= MAX_BYTES;
 }
 
 int channels_redis_new(channels_redis **result, const channels_redis_options *options)
@@ -572,7 +584,6 @@ int channels_redis_new(channels_redis **result, const channels_redis_options *op
     redis->options = *options;
     redis->state = CHANNELS_REDIS_DOWN;
     redis->sub.redis = redis->pub.redis = redis;
-    redis->sub.fd = redis->pub.fd = -1;
     redis->sub.answer = subscriber_answer;
     redis->pub.answer = publisher_answer;
     fill_in(&redis->options);
@@ -608,6 +619,6 @@ void channels_redis_get_info(const channels_redis *redis, channels_redis_info *i
     info->received = redis->received;
     info->dropped = redis->dropped;
     info->connects = redis->connects;
-    info->queued = redis->pub.out.len + redis->sub.out.len;
+    info->queued = channels__redis_queued(&redis->pub) + channels__redis_queued(&redis->sub);
     info->channels = redis->topics.subscribed;
 }

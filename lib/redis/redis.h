@@ -1,12 +1,12 @@
 /* redis.h - what the files of libchannels-redis share. It is a library of its own, on the public
  * headers of libchannels.
  *
- * hiredis reads what Redis answers. Of the rest of it nothing is used: its asynchronous side aborts
- * the process on answers that it does not expect, its writes may raise SIGPIPE, and its queue moves
- * all that waits for each part that leaves.
+ * hiredis has what is to be sent wait, writes it and reads what Redis answers: by its synchronous
+ * functions, on connections that do not block. Its asynchronous side, which is made for loops,
+ * aborts the process on answers that it does not expect. The connections are made here: what
+ * hiredis has for that aborts in 0.14 when memory runs out, and tries one address of a name alone.
  *
- *   command.c   commands, as bytes that wait to be sent
- *   link.c      one connection: bytes out, answers in
+ *   link.c      one connection: commands out, answers in
  *   topics.c    what is subscribed to
  *   redis.c     the public functions: both connections, what they say, and time
  *
@@ -21,23 +21,6 @@
 
 #include "channels/redis.h"
 
-/* --- command.c: what waits to be sent ------------------------------------------------------ */
-
-typedef struct channels__redis_out {
-    char *data;
-    size_t at, len, size; /* `len` bytes wait, from `at` */
-} channels__redis_out;
-
-/* Begins a command of `argc` arguments that have `bytes` bytes together; each is then given once.
- * False if memory ran out: nothing has been added. */
-bool channels__redis_command(channels__redis_out *out, size_t argc, size_t bytes);
-void channels__redis_arg(channels__redis_out *out, const void *data, size_t len);
-/* One that is put together of two. */
-void channels__redis_arg2(channels__redis_out *out, const void *a, size_t a_len, const void *b,
-                          size_t b_len);
-void channels__redis_sent(channels__redis_out *out, size_t len);
-void channels__redis_out_free(channels__redis_out *out);
-
 /* --- link.c: one connection ---------------------------------------------------------------- */
 
 #if HIREDIS_MAJOR >= 1
@@ -50,15 +33,14 @@ typedef struct channels__redis_link {
     channels_redis *redis;
     /* What Redis answered, but to AUTH and SELECT. False: it ends; `redis` has been told why. */
     bool (*answer)(channels_redis *redis, const redisReply *reply);
-    int fd;           /* -1: there is none */
-    bool connected;   /* not only begun */
-    bool blocked;     /* the kernel takes no more for now */
-    bool heard;       /* something has come since this was taken back */
-    unsigned watched; /* what the loop has been asked for */
-    unsigned greeted; /* answers to AUTH and SELECT that are still to come */
-    channels__redis_out out;
-    redisReader *reader;
-    bool is_large;                       /* the reader's buffer was */
+    redisContext *context; /* NULL: there is none */
+    bool connected;        /* not only begun, as hiredis has it */
+    bool blocked;          /* the kernel takes no more for now */
+    bool heard;            /* something has come since this was taken back */
+    unsigned watched;      /* what the loop has been asked for */
+    unsigned greeted;      /* answers to AUTH and SELECT that are still to come */
+    bool is_large;         /* the reader's buffer was */
+
     redisReplyObjectFunctions functions; /* hiredis', but for arrays; its own for them: */
     void *(*create_array)(const redisReadTask *task, channels__redis_count elements);
 } channels__redis_link;
@@ -66,6 +48,13 @@ typedef struct channels__redis_link {
 /* Begins to connect and greets. False, and closed, if it could not; `redis` has been told why. */
 bool channels__redis_open(channels__redis_link *link, const struct addrinfo *to);
 void channels__redis_close(channels__redis_link *link);
+/* Of the connection, or -1. */
+int channels__redis_fd(const channels__redis_link *link);
+/* Has a command wait to be sent. False if memory ran out: nothing has been added. */
+bool channels__redis_command(channels__redis_link *link, int argc, const char **argv,
+                             const size_t *lens);
+/* Bytes that wait to be sent. */
+size_t channels__redis_queued(const channels__redis_link *link);
 /* Sends what waits, as far as it goes. */
 bool channels__redis_flush(channels__redis_link *link);
 /* Reads once and has all whole answers answered. */

@@ -112,21 +112,16 @@ bool channels__redis_interest(channels_redis *redis, const char *topic, bool on)
 
 static bool write_batch(channels_redis *redis, channels__redis_topic **topics, size_t n, bool on)
 {
-    const char *name = on ? "SUBSCRIBE" : "UNSUBSCRIBE";
-    size_t bytes = strlen(name);
+    const char *args[1 + BATCH] = { on ? "SUBSCRIBE" : "UNSUBSCRIBE" };
     if (n == 0)
         return true;
-    for (size_t i = 0; i < n; i++)
-        bytes += strlen(topics[i]->channel);
-    if (!channels__redis_command(&redis->sub.out, n + 1, bytes))
-        return channels__redis_why(redis, "out of memory");
-    channels__redis_arg(&redis->sub.out, name, strlen(name));
     for (size_t i = 0; i < n; i++) {
-        channels__redis_arg(&redis->sub.out, topics[i]->channel, strlen(topics[i]->channel));
+        args[1 + i] = topics[i]->channel;
         topics[i]->on = on;
         topics[i]->under_way = true;
     }
-    return true;
+    return channels__redis_command(&redis->sub, 1 + (int)n, args, NULL) ||
+           channels__redis_why(redis, "out of memory");
 }
 
 static bool tell(channels_redis *redis, bool on)

@@ -408,7 +408,18 @@ static void cannot_be_used(void **state)
     assert_null(redis);
     assert_int_equal(channels_redis_new(&redis, &(channels_redis_options){ .username = "me" }),
                      CHANNELS_ERR_INVALID);
+    size_t most = (size_t)512 << 20;
+    assert_int_equal(channels_redis_new(&redis,
+                                        &(channels_redis_options){ .max_queued = most + 1 }),
+                     CHANNELS_ERR_INVALID);
+    assert_int_equal(channels_redis_new(&redis,
+                                        &(channels_redis_options){ .max_message = most + 1 }),
+                     CHANNELS_ERR_INVALID);
     channels_redis_free(NULL);
+    assert_int_equal(channels_redis_new(&redis, &(channels_redis_options){ .max_message = most,
+                                                                           .max_queued = most }),
+                     CHANNELS_OK);
+    channels_redis_free(redis);
     assert_int_equal(channels_redis_new(&redis, NULL), CHANNELS_OK);
     channels_config config = { .pubsub = channels_redis_adapter(), .pubsub_self = redis };
     channels_endpoint *one, *two;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -269,6 +270,64 @@ static void broken_messages(void **state)
     is_down(f, "not an answer that Redis would give");
 }
 
+static volatile sig_atomic_t pipes;
+
+static void on_sigpipe(int signal)
+{
+    (void)signal;
+    pipes = pipes + 1;
+}
+
+/* Writes until it is seen that nobody reads. */
+static void write_in_vain(fake *f)
+{
+    char inbox[64];
+    unsigned char ping[16];
+    redis_node_start(&f->n, "node", &f->options);
+    accept_both(f);
+    bring_up(f, inbox, ping);
+    hang_up(f);
+    for (int i = 0; i < 100 && f->n.state == CHANNELS_REDIS_UP; i++) {
+        channels_pubsub_broadcast(f->n.host.ep, "topic", "e", channels_empty());
+        channels_test_wait(&f->n.host, 0);
+    }
+    is_down(f, "Broken pipe");
+    redis_node_stop(&f->n);
+}
+
+/* The host gets none of ours, and keeps what it had. */
+static void no_sigpipe(void **state)
+{
+    fake *f = *state;
+    struct sigaction action = { .sa_handler = on_sigpipe }, before;
+    sigset_t mask, pending, old;
+    sigaction(SIGPIPE, &action, &before);
+    write_in_vain(f);
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGPIPE);
+    sigprocmask(SIG_BLOCK, &mask, &old);
+    assert_int_equal(sigismember(&old, SIGPIPE), 0);
+    write_in_vain(f);
+    sigpending(&pending);
+    assert_int_equal(sigismember(&pending, SIGPIPE), 0);
+    raise(SIGPIPE);
+    write_in_vain(f);
+    assert_int_equal(pipes, 0);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    assert_int_equal(pipes, 1);
+    sigaction(SIGPIPE, &before, NULL);
+}
+
+/* A program that the host starts does not inherit the connections. */
+static void closes_on_exec(void **state)
+{
+    fake *f = *state;
+    redis_node_start(&f->n, "node", &f->options);
+    accept_both(f);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fcntl(f->n.watched[i].fd, F_GETFD), FD_CLOEXEC);
+}
+
 /* --- Time ----------------------------------------------------------------------------------- */
 
 /* How long it stays down before the next attempt. */
@@ -369,7 +428,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FAKE_TEST(broken_answers),      FAKE_TEST(broken_greetings),
         FAKE_TEST(never_ends),          FAKE_TEST(hangs_up),
-        FAKE_TEST(broken_messages),     FAKE_TEST(waits_longer_each_time),
+        FAKE_TEST(broken_messages),     FAKE_TEST(no_sigpipe),
+        FAKE_TEST(closes_on_exec),      FAKE_TEST(waits_longer_each_time),
         FAKE_TEST(waits_as_it_is_told), FAKE_TEST(does_not_press_who_refuses),
         FAKE_TEST(who_does_not_answer), FAKE_TEST(slow_but_alive),
     };
