@@ -41,6 +41,9 @@ SODIUM ?= $(shell $(PKG_CONFIG) --exists libsodium 2>/dev/null && echo yes || ec
 # libchannels-redis joins machines: yes, no, or as hiredis is found.
 HIREDIS ?= $(shell $(PKG_CONFIG) --exists hiredis 2>/dev/null && echo yes || echo no)
 
+# It speaks TLS: yes, no, or as hiredis_ssl is found, which comes with hiredis from 1.0 on.
+HIREDIS_SSL ?= $(shell $(PKG_CONFIG) --exists hiredis_ssl 2>/dev/null && echo yes || echo no)
+
 # Where llhttp is not packaged as a library, its C sources are taken from here (Debian 12's
 # package node-llhttp), and its header from the folder below.
 LLHTTP_DIR ?= /usr/share/llhttp
@@ -84,8 +87,9 @@ DEP_PC += libsodium
 SODIUM_CFLAGS := -DCHANNELS__SODIUM
 endif
 ifeq ($(HIREDIS),yes)
-REDIS_PC := hiredis libcrypto
-REDIS_CFLAGS := $(patsubst -I%,-isystem%,$(shell $(PKG_CONFIG) --cflags $(REDIS_PC)))
+REDIS_PC := $(if $(filter yes,$(HIREDIS_SSL)),hiredis_ssl libssl) hiredis libcrypto
+REDIS_CFLAGS := $(if $(filter yes,$(HIREDIS_SSL)),-DCHANNELS__REDIS_TLS) \
+                $(patsubst -I%,-isystem%,$(shell $(PKG_CONFIG) --cflags $(REDIS_PC)))
 REDIS_LIBS := $(shell $(PKG_CONFIG) --libs $(REDIS_PC))
 endif
 DEP_CFLAGS := $(LLHTTP_CFLAGS) $(SODIUM_CFLAGS) \

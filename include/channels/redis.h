@@ -53,6 +53,11 @@ typedef struct channels_redis_options {
                             * instance; each is shortened at random by up to the half [10000] */
     uint32_t ping_ms;      /* each, a message to itself is sent; if nothing of what it waits for
                             * comes for as long again it connects anew [10000] */
+    bool tls;             /* CHANNELS_ERR_UNSUPPORTED if hiredis had none of it (before 1.0) [no] */
+    const char *tls_ca;   /* file of the certificates to trust, in PEM [the system's] */
+    const char *tls_cert; /* file of a certificate to show, with the chain, in PEM [none] */
+    const char *tls_key;  /* file of its key, without a password, in PEM */
+    const char *tls_name; /* that the server's certificate has to have [host] */
     /* What became of the connection; `why` is a line without a newline where it is DOWN, else NULL.
      * May call nothing of this library but channels_redis_get_info(). */
     void (*on_state)(void *user, channels_redis_state state, const char *why);
@@ -60,7 +65,9 @@ typedef struct channels_redis_options {
 } channels_redis_options;
 
 /* `options` may be NULL. Nothing happens before its endpoint runs. CHANNELS_ERR_INVALID: `path` is
- * too long for a socket, there is a `username` without a `password`, or a limit is too high. */
+ * too long for a socket, there is a `username` without a `password`, or a limit is too high; or
+ * there is a `tls_cert` without a `tls_key` or the reverse, something of TLS without `tls`, or that
+ * with `path`. CHANNELS_ERR_UNSUPPORTED: `tls` is not built in. */
 CHANNELS_API int channels_redis_new(channels_redis **redis, const channels_redis_options *options);
 /* After its endpoint has been freed and no loop watches it. NULL is fine. */
 CHANNELS_API void channels_redis_free(channels_redis *redis);

@@ -1,6 +1,6 @@
 /* link.c - one connection to Redis: commands out, answers in. */
 #include <errno.h>
-#include <signal.h>
+#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,9 +22,34 @@ static bool why_errno(channels_redis *redis, int error)
 static bool why_hiredis(channels__redis_link *link)
 {
     const redisContext *context = link->context;
-    return channels__redis_why(link->redis, "%s",
-                               context->err == REDIS_ERR_EOF ? "Redis has closed the connection"
-                                                             : context->errstr);
+    const char *words =
+        context->err == REDIS_ERR_EOF ? "Redis has closed the connection" : context->errstr;
+    return link->tls != NULL && (context->err == REDIS_ERR_IO || context->err == REDIS_ERR_EOF)
+               ? channels__redis_tls_why(link, words)
+               : channels__redis_why(link->redis, "%s", words);
+}
+
+/* --- hiredis on the connection -------------------------------------------------------------- */
+
+static int write_out(redisContext *context)
+{
+    return redisBufferWrite(context, NULL); /* 0.14 cannot say more when memory has run out */
+}
+
+/* Reads or writes. Within TLS each may do both; hiredis takes an old error of OpenSSL's for one of
+ * its own, and leaves its own behind. */
+static bool transfer(channels__redis_link *link, int (*way)(redisContext *context))
+{
+    channels__sigpipe sigpipe;
+    channels__sigpipe_hold(&sigpipe);
+    if (link->tls != NULL)
+        ERR_clear_error();
+    /* 1.0 fails without an error where the kernel takes no more. */
+    bool ok = way(link->context) == REDIS_OK || link->context->err == 0 || why_hiredis(link);
+    if (link->tls != NULL)
+        ERR_clear_error();
+    channels__sigpipe_release(&sigpipe);
+    return ok;
 }
 
 /* --- Reading answers ------------------------------------------------------------------------ */
@@ -101,10 +126,13 @@ static bool take_answers(channels__redis_link *link)
 static bool read_once(channels__redis_link *link)
 {
     size_t before = link->context->reader->len;
-    if (redisBufferRead(link->context) != REDIS_OK)
-        return why_hiredis(link);
+    if (!transfer(link, redisBufferRead))
+        return false;
+    link->to_read = CHANNELS_REDIS_READ;
     if (link->context->reader->len != before)
         link->heard = true;
+    else if (link->tls != NULL && channels__redis_tls_wants(link) != 0)
+        link->to_read = channels__redis_tls_wants(link);
     return true;
 }
 
@@ -143,51 +171,29 @@ bool channels__redis_command(channels__redis_link *link, int argc, const char **
     return ok;
 }
 
-/* hiredis, and OpenSSL below it, write to a connection that the other side has closed without
- * keeping SIGPIPE from the host. It is held back from this thread and taken away, unless one was
- * there before, which is the host's. */
-static bool hold_sigpipe(sigset_t *before)
+static bool write_once(channels__redis_link *link)
 {
-    sigset_t sigpipe, pending;
-    sigemptyset(&sigpipe);
-    sigaddset(&sigpipe, SIGPIPE);
-    return pthread_sigmask(SIG_BLOCK, &sigpipe, before) == 0 &&
-           (sigismember(before, SIGPIPE) == 0 ||
-            (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 0));
+    size_t waits = channels__redis_queued(link);
+    if (!transfer(link, write_out))
+        return false;
+    if (link->context->obuf == NULL) /* 0.14 */
+        return channels__redis_why(link->redis, "out of memory");
+    if (channels__redis_queued(link) == waits)
+        link->to_write = link->tls != NULL ? channels__redis_tls_wants(link) : CHANNELS_REDIS_WRITE;
+    return channels__redis_queued(link) != waits || link->to_write != 0 ||
+           channels__redis_tls_why(link, "Redis has closed the connection");
 }
 
-static void take_sigpipe(void)
+bool channels__redis_can_write(const channels__redis_link *link)
 {
-    sigset_t sigpipe, pending;
-    int taken;
-    sigemptyset(&sigpipe);
-    sigaddset(&sigpipe, SIGPIPE);
-    if (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1)
-        (void)sigwait(&sigpipe, &taken);
-}
-
-static int write_quietly(redisContext *context)
-{
-    sigset_t before;
-    bool ours = hold_sigpipe(&before);
-    /* 0.14 would look at its queue, for which there may be no memory, if it had to say more. */
-    int result = redisBufferWrite(context, NULL);
-    if (result != REDIS_OK && ours)
-        take_sigpipe();
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return result;
+    return channels__redis_queued(link) != 0 && link->connected && link->to_write == 0;
 }
 
 bool channels__redis_flush(channels__redis_link *link)
 {
-    size_t waits;
-    while ((waits = channels__redis_queued(link)) != 0 && link->connected && !link->blocked) {
-        if (write_quietly(link->context) != REDIS_OK)
-            return why_hiredis(link);
-        if (link->context->obuf == NULL) /* 0.14 */
-            return channels__redis_why(link->redis, "out of memory");
-        link->blocked = channels__redis_queued(link) == waits;
-    }
+    while (channels__redis_can_write(link))
+        if (!write_once(link))
+            return false;
     return true;
 }
 
@@ -226,9 +232,10 @@ static bool begin(channels__redis_link *link, const struct addrinfo *to)
     int err = channels_tcp__prepare(fd);
     if (err != 0)
         return why_errno(link->redis, -err);
-    link->connected = connect(fd, to->ai_addr, to->ai_addrlen) == 0;
-    return link->connected || errno == EINPROGRESS || errno == EINTR ||
-           why_errno(link->redis, errno);
+    link->to_read = CHANNELS_REDIS_READ;
+    link->to_write = CHANNELS_REDIS_WRITE;
+    return connect(fd, to->ai_addr, to->ai_addrlen) == 0 || errno == EINPROGRESS ||
+           errno == EINTR || why_errno(link->redis, errno);
 }
 
 bool channels__redis_open(channels__redis_link *link, const struct addrinfo *to)
@@ -248,8 +255,9 @@ void channels__redis_close(channels__redis_link *link)
     if (link->context != NULL)
         close(redisFreeKeepFd(link->context)); /* 0.14 would leave 0 open */
     link->context = NULL;
+    link->tls = NULL;
     link->watched = link->greeted = 0;
-    link->connected = link->blocked = link->heard = false;
+    link->connected = link->heard = false;
 }
 
 int channels__redis_fd(const channels__redis_link *link)
@@ -257,36 +265,41 @@ int channels__redis_fd(const channels__redis_link *link)
     return link->context != NULL ? link->context->fd : -1;
 }
 
-static bool finish_connecting(channels__redis_link *link)
+static bool is_reached(channels__redis_link *link)
 {
     int error = 0;
     socklen_t len = sizeof error;
     if (getsockopt(link->context->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         error = errno;
-    if (error != 0)
-        return why_errno(link->redis, error);
+    return error == 0 || why_errno(link->redis, error);
+}
+
+static bool go_on_connecting(channels__redis_link *link)
+{
+    if (link->tls == NULL && !is_reached(link))
+        return false;
+    if (link->redis->options.tls)
+        return channels__redis_tls_connect(link);
     link->connected = true;
     return true;
 }
 
 bool channels__redis_on_events(channels__redis_link *link, unsigned events)
 {
-    if (!link->connected && (events & CHANNELS_REDIS_WRITE) == 0)
-        return true;
-    if (!link->connected && !finish_connecting(link))
+    if ((events & link->to_write) != 0)
+        link->to_write = 0;
+    if (!link->connected && link->to_write == 0 && !go_on_connecting(link))
         return false;
-    if ((events & CHANNELS_REDIS_WRITE) != 0)
-        link->blocked = false;
-    if ((events & CHANNELS_REDIS_READ) != 0 && !channels__redis_read(link))
+    if (!link->connected)
+        return true;
+    if ((events & link->to_read) != 0 && !channels__redis_read(link))
         return false;
     return channels__redis_flush(link);
 }
 
 void channels__redis_watch(channels__redis_link *link)
 {
-    unsigned events = link->context == NULL ? 0 : CHANNELS_REDIS_READ;
-    if (link->context != NULL && (link->blocked || !link->connected))
-        events |= CHANNELS_REDIS_WRITE;
+    unsigned events = link->context == NULL ? 0 : link->to_read | link->to_write;
     if (events == link->watched || link->redis->watch == NULL)
         return;
     link->watched = events;

@@ -443,18 +443,13 @@ static void run(void *self, uint64_t now)
     say_rest(redis);
 }
 
-static bool can_send(const channels__redis_link *link)
-{
-    return channels__redis_queued(link) != 0 && link->connected && !link->blocked;
-}
-
 static uint64_t due(void *self)
 {
     const channels_redis *redis = self;
     bool to_tell = redis->sub.context != NULL &&
                    (redis->topics.changed[0] != NULL || redis->topics.changed[1] != NULL);
-    if (!redis->scheduled || to_tell || has_to_say(redis) || can_send(&redis->sub) ||
-        can_send(&redis->pub))
+    if (!redis->scheduled || to_tell || has_to_say(redis) ||
+        channels__redis_can_write(&redis->sub) || channels__redis_can_write(&redis->pub))
         return 0;
     return redis->alarm;
 }
@@ -517,7 +512,9 @@ static bool copy_strings(channels_redis *redis)
     channels_redis_options *o = &redis->options;
     return copy(redis, 0, &o->host, "127.0.0.1") && copy(redis, 1, &o->path, NULL) &&
            copy(redis, 2, &o->username, NULL) && copy(redis, 3, &o->password, NULL) &&
-           copy(redis, 4, &o->prefix, "channels:");
+           copy(redis, 4, &o->prefix, "channels:") && copy(redis, 5, &o->tls_ca, NULL) &&
+           copy(redis, 6, &o->tls_cert, NULL) && copy(redis, 7, &o->tls_key, NULL) &&
+           copy(redis, 8, &o->tls_name, o->host);
 }
 
 static void fill_in(channels_redis_options *o)
@@ -562,12 +559,20 @@ static bool set_inbox(channels_redis *redis)
     return true;
 }
 
+/* What asks for TLS, and would do without, is not meant so. */
+static bool tls_is_usable(const channels_redis_options *o)
+{
+    bool any =
+        o->tls_ca != NULL || o->tls_cert != NULL || o->tls_key != NULL || o->tls_name != NULL;
+    return o->tls ? o->path == NULL && (o->tls_cert != NULL) == (o->tls_key != NULL) : !any;
+}
+
 static bool usable(const channels_redis_options *o)
 {
     struct sockaddr_un address;
     return (o->path == NULL || strlen(o->path) < sizeof address.sun_path) &&
            (o->username == NULL || o->password != NULL) && o->max_queued <= MAX_BYTES &&
-           o->max_message <= MAX_BYTES;
+           o->max_message <= MAX_BYTES && tls_is_usable(o);
 }
 
 int channels_redis_new(channels_redis **result, const channels_redis_options *options)
@@ -578,6 +583,8 @@ int channels_redis_new(channels_redis **result, const channels_redis_options *op
         options = &none;
     if (!usable(options))
         return CHANNELS_ERR_INVALID;
+    if (options->tls && !channels__redis_has_tls())
+        return CHANNELS_ERR_UNSUPPORTED;
     channels_redis *redis = calloc(1, sizeof *redis);
     if (redis == NULL)
         return CHANNELS_ERR_NOMEM;

@@ -6,6 +6,8 @@
  * aborts the process on answers that it does not expect. The connections are made here: what
  * hiredis has for that aborts in 0.14 when memory runs out, and tries one address of a name alone.
  *
+ *   sigpipe.c   keeps it from the host
+ *   tls.c       one connection within TLS
  *   link.c      one connection: commands out, answers in
  *   topics.c    what is subscribed to
  *   redis.c     the public functions: both connections, what they say, and time
@@ -15,11 +17,23 @@
 #define REDIS_REDIS_H
 
 #include <netdb.h>
+#include <signal.h>
 #include <sys/un.h>
 
 #include <hiredis.h>
 
 #include "channels/redis.h"
+
+/* --- sigpipe.c ----------------------------------------------------------------------------- */
+
+typedef struct channels__sigpipe {
+    sigset_t sigpipe, before;
+    bool is_theirs; /* one was pending */
+} channels__sigpipe;
+
+/* Around what may raise it. */
+void channels__sigpipe_hold(channels__sigpipe *s);
+void channels__sigpipe_release(const channels__sigpipe *s);
 
 /* --- link.c: one connection ---------------------------------------------------------------- */
 
@@ -34,8 +48,10 @@ typedef struct channels__redis_link {
     /* What Redis answered, but to AUTH and SELECT. False: it ends; `redis` has been told why. */
     bool (*answer)(channels_redis *redis, const redisReply *reply);
     redisContext *context; /* NULL: there is none */
-    bool connected;        /* not only begun, as hiredis has it */
-    bool blocked;          /* the kernel takes no more for now */
+    struct ssl_st *tls;    /* the context's; NULL: it is in plain, or not reached yet */
+    bool connected;        /* not only begun, as hiredis has it; with TLS's handshake */
+    unsigned to_write;     /* CHANNELS_REDIS_x that connecting and writing wait for, 0: nothing */
+    unsigned to_read;      /* that reading waits for */
     bool heard;            /* something has come since this was taken back */
     unsigned watched;      /* what the loop has been asked for */
     unsigned greeted;      /* answers to AUTH and SELECT that are still to come */
@@ -55,6 +71,8 @@ bool channels__redis_command(channels__redis_link *link, int argc, const char **
                              const size_t *lens);
 /* Bytes that wait to be sent. */
 size_t channels__redis_queued(const channels__redis_link *link);
+/* Something waits, and nothing keeps it from being sent. */
+bool channels__redis_can_write(const channels__redis_link *link);
 /* Sends what waits, as far as it goes. */
 bool channels__redis_flush(channels__redis_link *link);
 /* Reads once and has all whole answers answered. */
@@ -63,6 +81,17 @@ bool channels__redis_read(channels__redis_link *link);
 bool channels__redis_on_events(channels__redis_link *link, unsigned events);
 /* Has the loop watch it for what it waits for. */
 void channels__redis_watch(channels__redis_link *link);
+
+/* --- tls.c: one connection within TLS ------------------------------------------------------ */
+
+bool channels__redis_has_tls(void);
+/* Goes on connecting one that has been reached: it is `connected`, or `to_write` is set, or this
+ * is false and `redis` has been told why. */
+bool channels__redis_tls_connect(channels__redis_link *link);
+/* Tells `redis` why it failed: false. */
+bool channels__redis_tls_why(channels__redis_link *link, const char *otherwise);
+/* What the last thing that was done waits for: CHANNELS_REDIS_x, or 0. */
+unsigned channels__redis_tls_wants(const channels__redis_link *link);
 
 /* --- topics.c: what is subscribed to ------------------------------------------------------- */
 
@@ -90,7 +119,7 @@ void channels__redis_topics_free(channels_redis *redis);
 struct channels_redis {
     channels_endpoint *ep; /* NULL: not started, or stopped */
     channels_redis_options options;
-    char *strings[5]; /* that those point to */
+    char *strings[9]; /* that those point to */
     char name[300];   /* where it connects, for people */
     void (*watch)(void *arg, int fd, unsigned events);
     void *watch_arg;

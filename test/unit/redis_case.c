@@ -33,7 +33,7 @@ static struct sockaddr_in address_of(uint16_t port)
     return address;
 }
 
-static uint16_t free_port(void)
+uint16_t redis_free_port(void)
 {
     struct sockaddr_in address = address_of(0);
     socklen_t len = sizeof address;
@@ -117,7 +117,7 @@ void redis_server_start(redis_server *s, const char *const *args)
     }
     for (int i = 0; i < 5; i++) {
         if (!again)
-            s->port = free_port();
+            s->port = redis_free_port();
         s->pid = fork();
         if (s->pid == 0)
             exec_server(s, args);

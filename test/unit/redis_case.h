@@ -20,6 +20,8 @@ typedef struct redis_server {
 
 /* False if there is no redis-server here; the program then has to end: the skip has been said. */
 bool redis_server_is_there(void);
+/* Of 127.0.0.1; nobody listened there a moment ago. */
+uint16_t redis_free_port(void);
 /* `args`, NULL-ended, are added to the command line; NULL: none. */
 void redis_server_start(redis_server *s, const char *const *args);
 void redis_server_kill(redis_server *s); /* -9 */
