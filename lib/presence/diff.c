@@ -45,6 +45,13 @@ static bool change(channels__presence_topic *topic, const channels__meta *before
     return false;
 }
 
+/* What is still to be sent of the topic may say what this takes back. */
+static bool has_unsent(const channels_presence *p, channels__str name)
+{
+    const channels__presence_topic *topic = channels__presence_topic_find(p, name);
+    return topic != NULL && (topic->pending != NULL || !channels__list_empty(&topic->queue));
+}
+
 /* What others track where nobody listens is not even written down. Own channels may be about to
  * listen: they track in join(). */
 static bool concerns(const channels_presence *p, const channels__meta *meta)
@@ -55,7 +62,7 @@ static bool concerns(const channels_presence *p, const channels__meta *meta)
     if (meta->incarnation == (p->ep->incarnation ^ p->salt) || p->options.on_diff != NULL)
         return true;
     t = channels__topic_find(&p->ep->topics, meta->topic);
-    return t != NULL && t->nfast + t->nslow != 0;
+    return (t != NULL && t->nfast + t->nslow != 0) || has_unsent(p, meta->topic);
 }
 
 bool channels__presence_changed(void *presence, const channels__meta *before,

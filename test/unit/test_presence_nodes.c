@@ -200,6 +200,34 @@ static void little_is_said(void **state)
     assert_in_range(b->carried, 6, 10);
 }
 
+static int fetch_later(channels_presence_batch *batch, void *user)
+{
+    presence_app *t = user;
+    return channels_presence_batch_later(batch, &t->later) == CHANNELS_OK ? CHANNELS_LATER : -1;
+}
+
+/* A diff that waits for fetch() is heard by who comes meanwhile. So is what undoes it, also if
+ * nobody listened when that happened. */
+static void nobody_listened_meanwhile(void **state)
+{
+    bus *b = *state;
+    static const channels_presence_options options = { .fetch = fetch_later };
+    presence_app *t = node(b, 2);
+    bus_join(b, 2, &options);
+    track(b, 0, "k");
+    bus_wait(b, 4000);
+    channels_ref joined = t->later;
+    channels_test_leave(t->a, ROOM);
+    channels_presence_untrack_owner(node(b, 0)->set, 1, NULL, NULL);
+    bus_wait(b, 2000);
+    channels_test_join(t->a, ROOM, "{}");
+    channels_presence_batch_done(t->host.ep, joined);
+    hears_diff(t->a, ROOM, "{'k':{'metas':[{'phx_ref':'r1'}]}}", "{}");
+    channels_presence_batch_done(t->host.ep, t->later);
+    hears_diff(t->a, ROOM, "{}", "{'k':{'metas':[{'phx_ref':'r1'}]}}");
+    quiet(t->a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +240,7 @@ int main(void)
         BUS_TEST(cut_off),
         BUS_TEST(risky_keys_of_others),
         BUS_TEST(where_nobody_listens),
+        BUS_TEST(nobody_listened_meanwhile),
         BUS_TEST(apart_by_name),
         BUS_TEST(little_is_said),
     };
