@@ -47,10 +47,14 @@ void channels__count_tell(channels__presence_topic *topic)
     topic->told = n;
 }
 
-int channels__count_push(const channels__presence_topic *topic, channels_channel *ch)
+/* If it is another than the rest was told, so is the next for somebody. */
+int channels__count_push(channels__presence_topic *topic, channels_channel *ch)
 {
     char text[40];
-    return channels__channel_push(ch, "presence_count", payload(text, count(topic)));
+    size_t n = count(topic);
+    if (n != topic->told)
+        topic->told = SIZE_MAX;
+    return channels__channel_push(ch, "presence_count", payload(text, n));
 }
 
 void channels__counts_run(channels_presence *p)

@@ -36,7 +36,7 @@ typedef struct channels__presence_topic {
     size_t present;                   /* metas tracked here */
     bool count_only;
     bool recount;           /* keys may have come or gone since the number was told */
-    size_t told;            /* the number */
+    size_t told;            /* the number; SIZE_MAX: not all the same */
     channels__list resting; /* in presence->resting, with a ref, */
     uint64_t rested;        /* until then: the number was told a short time ago */
     size_t len;
@@ -147,6 +147,8 @@ channels_presence_batch *channels__batch_new(channels__presence_topic *topic,
 void channels__batch_free(channels_presence_batch *batch);
 /* Takes it. A negative result, not of diffs: it could not be shown and nobody will be told. */
 int channels__batch_submit(channels_presence_batch *batch);
+/* All that fetch() adds to it is there. */
+void channels__batch_fetched(channels_presence_batch *batch);
 /* Sends what is ready at the head of the queue. */
 void channels__batches_send(channels__presence_topic *topic);
 /* Calls the host's functions of those that are in presence->calls now. */
@@ -175,7 +177,7 @@ void channels__presence_owners_free(channels_presence *p);
 void channels__count_changed(channels__presence_topic *topic);
 /* Tells the topic if the number is another than it was told last. */
 void channels__count_tell(channels__presence_topic *topic);
-int channels__count_push(const channels__presence_topic *topic, channels_channel *ch);
+int channels__count_push(channels__presence_topic *topic, channels_channel *ch);
 /* Those that have rested. */
 void channels__counts_run(channels_presence *p);
 uint64_t channels__counts_due(const channels_presence *p);

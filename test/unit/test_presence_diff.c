@@ -256,6 +256,28 @@ static void count_only(void **state)
     said(t, "{'me':{'metas':[{'phx_ref':'r1'}]}};");
 }
 
+/* Who came while the number was not told has been told another than the rest. */
+static void count_pushed_between(void **state)
+{
+    presence_app *t = *state;
+    static const char *const patterns[] = { "big:*", NULL };
+    const channels_presence_options options = { .count_only = patterns, .broadcast_ms = 100 };
+    presence_app_restart(t, NULL, &options);
+    t->a = presence_member(t, "big:1");
+    big(t, 1, true);
+    hears(t->a, "[null,null,'big:1','presence_count',{'count':1}]");
+    channels_presence_track_owner(t->set, 2, "big:1", "l", channels_empty());
+    t->b = presence_member(t, "big:1");
+    channels_test_push(t->b, "big:1", "state", "{}");
+    hears(t->b, "['1',null,'big:1','presence_count',{'count':2}]");
+    channels_presence_untrack_owner(t->set, 2, NULL, NULL);
+    channels_test_wait(&t->host, 100);
+    hears(t->b, "[null,null,'big:1','presence_count',{'count':1}]");
+    hears(t->a, "[null,null,'big:1','presence_count',{'count':1}]");
+    channels_test_wait(&t->host, 1000);
+    quiet(t->b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +290,7 @@ int main(void)
         PRESENCE_TEST(tells_the_server),
         PRESENCE_TEST(lists),
         PRESENCE_TEST(count_only),
+        PRESENCE_TEST(count_pushed_between),
     };
     return cmocka_run_group_tests_name("presence_diff", tests, NULL, NULL);
 }
