@@ -225,13 +225,32 @@ static void keep_limit(channels_presence *p)
     }
 }
 
+static void weigh(channels_presence_batch *b)
+{
+    channels_presence *p = b->topic->presence;
+    p->waiting -= b->bytes;
+    b->bytes = sizeof *b + b->shown[0].bytes + b->shown[1].bytes;
+    p->waiting += b->bytes;
+}
+
 static void enqueue(channels_presence_batch *b)
 {
     channels_presence *p = b->topic->presence;
-    b->bytes = sizeof *b + b->shown[0].bytes + b->shown[1].bytes;
-    p->waiting += b->bytes;
+    weigh(b);
     channels__list_append(&b->topic->queue, &b->link);
     channels__list_append(&p->queued, &b->age);
+    keep_limit(p);
+}
+
+void channels__batch_fetched(channels_presence_batch *b)
+{
+    channels_presence *p = b->topic->presence;
+    channels__batch_forget_ref(b);
+    b->ready = true;
+    if (b->bytes == 0) /* fetch() has not returned: it is in no queue yet */
+        return;
+    weigh(b);
+    channels__batches_send(b->topic);
     keep_limit(p);
 }
 
@@ -310,8 +329,11 @@ static void end(channels_presence_batch *b)
     channels__batch_free(b);
 }
 
+/* No ref is left that one of the functions could be done with. */
 void channels__batches_end(channels_presence *p)
 {
+    for (channels__list *n = p->queued.next; n != &p->queued; n = n->next)
+        channels__batch_forget_ref(CHANNELS__OF(n, channels_presence_batch, age));
     while (!channels__list_empty(&p->calls))
         end(CHANNELS__OF(p->calls.next, channels_presence_batch, link));
     while (!channels__list_empty(&p->queued))

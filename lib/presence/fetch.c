@@ -178,11 +178,8 @@ int channels_presence_batch_done(channels_endpoint *ep, channels_ref ref)
     if (!channels__enter(ep, "channels_presence_batch_done"))
         return CHANNELS_ERR_MISUSE;
     channels_presence_batch *b = channels_presence_batch_of(ep, ref);
-    if (b != NULL) {
-        channels__batch_forget_ref(b);
-        b->ready = true;
-        channels__batches_send(b->topic);
-    }
+    if (b != NULL)
+        channels__batch_fetched(b);
     channels__leave(ep);
     return b != NULL ? CHANNELS_OK : CHANNELS_ERR_CLOSED;
 }

@@ -319,6 +319,31 @@ static void max_waiting(void **state)
     assert_non_null(channels_presence_batch_of(f->t.host.ep, f->refs[(f->nrefs - 1) % 16]));
 }
 
+/* What fetch() has added counts too, while it waits behind another. */
+static void max_waiting_of_what_is_added(void **state)
+{
+    fetch_case *f = *state;
+    char text[1100];
+    OPEN(.max_waiting = 10000);
+    f->silent = true;
+    f->result = CHANNELS_LATER;
+    memset(text, 'x', sizeof text);
+    memcpy(text, "{\"n\":\"", 6);
+    memcpy(text + sizeof text - 3, "\"}", 3);
+    for (unsigned i = 0; i < 12; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%u", i);
+        track(f, key);
+        channels_presence_batch *b = channels_presence_batch_of(f->t.host.ep, f->refs[i]);
+        assert_non_null(b);
+        assert_int_equal(channels_presence_batch_set(b, 0, channels_json(text)), CHANNELS_OK);
+        if (i != 0)
+            assert_int_equal(done(f, i), CHANNELS_OK);
+    }
+    channels_test_expect_log(&f->t.host, "fetch() is too slow");
+    assert_int_equal(f->t.a->waiting, 12);
+}
+
 static void alone_too_large(void **state)
 {
     fetch_case *f = *state;
@@ -360,6 +385,32 @@ static void freed_while_waiting(void **state)
     quiet(f->t.a);
 }
 
+static void is_done_with_others(void *arg, channels_payload list)
+{
+    fetch_case *f = arg;
+    presence_say(&f->t, "%s;", list.data != NULL ? "list" : "end");
+    for (unsigned i = 0; i < f->nrefs; i++)
+        done(f, i);
+}
+
+/* What waits is done from the functions that are told of the end: none is told twice or never. */
+static void done_while_it_ends(void **state)
+{
+    fetch_case *f = *state;
+    OPEN(.on_diff = presence_diff_said);
+    f->silent = true;
+    track(f, "k");
+    channels_presence_track_owner(f->t.set, 1, "room:2", "k", channels_empty());
+    f->t.said[0] = '\0';
+    f->result = CHANNELS_LATER;
+    channels_presence_get(f->t.set, "room:2", "k", is_done_with_others, f);
+    channels_presence_list(f->t.set, ROOM, is_done_with_others, f);
+    track(f, "l");
+    assert_int_equal(f->nrefs, 3);
+    channels_presence_free(f->t.set, false);
+    said(&f->t, "end;end;");
+}
+
 static void endpoint_freed_while_waiting(void **state)
 {
     fetch_case *f = *state;
@@ -383,8 +434,10 @@ int main(void)
         FETCH_TEST(misuse),
         FETCH_TEST(the_channel_has_gone),
         FETCH_TEST(max_waiting),
+        FETCH_TEST(max_waiting_of_what_is_added),
         FETCH_TEST(alone_too_large),
         FETCH_TEST(freed_while_waiting),
+        FETCH_TEST(done_while_it_ends),
         FETCH_TEST(endpoint_freed_while_waiting),
     };
     return cmocka_run_group_tests_name("presence_fetch", tests, NULL, NULL);
