@@ -223,14 +223,23 @@ static void set_endpoint(channels__member *m, channels_endpoint *ep)
         m->hub->joined--;
 }
 
-static bool has_namesake(const channels_hub *hub, const channels_endpoint *ep)
+/* Under the lock. */
+static bool has_node(const channels_hub *hub, const char *name)
 {
     for (uint32_t i = 0; i < hub->used; i++) {
-        const channels_endpoint *other = hub->members[i].ep;
-        if (other != NULL && strcmp(other->config.node, ep->config.node) == 0)
+        const channels_endpoint *ep = hub->members[i].ep;
+        if (ep != NULL && strcmp(ep->config.node, name) == 0)
             return true;
     }
     return false;
+}
+
+bool channels__hub_has(channels_hub *hub, const char *node)
+{
+    pthread_mutex_lock(&hub->lock);
+    bool has = has_node(hub, node);
+    pthread_mutex_unlock(&hub->lock);
+    return has;
 }
 
 /* A place that is free; NULL if there is none. */
@@ -263,7 +272,7 @@ static int occupy(channels_hub *hub, channels__member *m, channels_endpoint *ep)
 
 static int join(channels_hub *hub, channels_endpoint *ep, channels__member **m)
 {
-    if (has_namesake(hub, ep)) {
+    if (has_node(hub, ep->config.node)) {
         channels__log(ep, CHANNELS_LOG_ERROR,
                       "channels_endpoint_new: the hub has an endpoint called %s already: "
                       "config.node has to be unique",

@@ -65,6 +65,8 @@ void channels__member_wake(channels__member *to);
 /* `fn` for each topic that the endpoint listens to. */
 void channels__member_topics(channels__member *m,
                              void (*fn)(channels__member *m, const char *topic));
+/* ANY THREAD. One of its endpoints is the node of that name. */
+bool channels__hub_has(channels_hub *hub, const char *node);
 
 /* uplink.c: on the endpoint's thread. */
 

@@ -217,11 +217,13 @@ uint64_t channels__uplink_due(const channels__member *m)
     return m->behind ? m->again : UINT64_MAX;
 }
 
-/* What is for one node alone, and that one is here. */
+/* What is for one node alone, and that one is here. Clients may listen to such a topic too, so that
+ * somebody does says nothing. */
 static bool stays_here(const channels__uplink *up, const char *topic)
 {
-    return strncmp(topic, CHANNELS__NODE_TOPIC, sizeof CHANNELS__NODE_TOPIC - 1) == 0 &&
-           channels__topic_find(&up->sum, channels__str_z(topic)) != NULL;
+    size_t n = sizeof CHANNELS__NODE_TOPIC - 1;
+    const channels__member *m = up->ep->config.pubsub_self;
+    return strncmp(topic, CHANNELS__NODE_TOPIC, n) == 0 && channels__hub_has(m->hub, topic + n);
 }
 
 int channels__uplink_send(channels__uplink *up, const char *topic, const void *data, size_t len)

@@ -657,6 +657,33 @@ static void uplinks_that_cannot_be(void **state)
     channels_test_expect_log(&t->nodes[0].host, "has one already");
 }
 
+static int let_in(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    (void)ch, (void)msg, (void)user;
+    return CHANNELS_OK;
+}
+
+/* A client that has joined the topic of a node elsewhere does not keep from that what is its. */
+static void a_client_by_the_name_of_a_node(void **state)
+{
+    static const channels_handler handler = { .join = let_in };
+    static const channels_route routes[] = { { "*", &handler, NULL }, { NULL, NULL, NULL } };
+    static const channels_socket_handler all = { .routes = routes };
+    hub_case *t = *state;
+    elsewhere *e = bring_up(t);
+    channels_mount(ep_of(t, 0), "/all", &all, NULL, NULL);
+    channels_test_join(channels_test_connect(&t->nodes[0].host, "/all", ""), "phx_node:far", "{}");
+    settle(t);
+    e->trace[0] = '\0';
+    for (unsigned i = 0; i < 2; i++)
+        channels_pubsub_direct_broadcast(ep_of(t, i), "far", "room:a", "e", channels_empty());
+    channels_pubsub_direct_broadcast(ep_of(t, 0), "c", "room:a", "to c", channels_empty());
+    settle(t);
+    told(e, "broadcast phx_node:far;broadcast phx_node:far;");
+    hear(t->nodes[2].client, "[null,null,'room:a','to c',{}]");
+    all_quiet(t);
+}
+
 /* With the carrier the uplink ends, when what was given for it has left; there may be another. */
 static void the_carrier_ends(void **state)
 {
@@ -772,6 +799,7 @@ int main(void)
         HUB_TEST(runs_on_its_carrier),
         HUB_TEST(its_result),
         HUB_TEST(the_least_adapter),
+        HUB_TEST(a_client_by_the_name_of_a_node),
         HUB_TEST(uplinks_that_cannot_be),
         HUB_TEST(the_carrier_ends),
         HUB_TEST(sent_by_one_carrier),
