@@ -217,10 +217,6 @@ static void set_endpoint(channels__member *m, channels_endpoint *ep)
     pthread_mutex_lock(&m->lock);
     m->ep = ep;
     pthread_mutex_unlock(&m->lock);
-    if (ep != NULL)
-        m->hub->joined++;
-    else
-        m->hub->joined--;
 }
 
 /* Under the lock. */
@@ -263,6 +259,7 @@ static int occupy(channels_hub *hub, channels__member *m, channels_endpoint *ep)
     read_inbox(m); /* what came too late for who was here before */
     atomic_store_explicit(&m->missed, 0, memory_order_relaxed);
     m->taken = true;
+    hub->joined++;
     m->behind = false;
     set_endpoint(m, ep);
     if (m == &hub->members[hub->used])
@@ -323,6 +320,7 @@ static void stop(void *self)
     m->uplink = NULL;
     channels__report_end(m);
     m->taken = false;
+    hub->joined--;
     pthread_mutex_unlock(&hub->lock);
 }
 
@@ -365,17 +363,17 @@ int channels_hub_new(channels_hub **result, const channels_hub_options *given)
     return CHANNELS_OK;
 }
 
-/* Under the lock, in words to one of its endpoints. */
+/* Under the lock, in words to one of its endpoints if there is one that is not just ending. */
 static bool is_left(const channels_hub *hub)
 {
-    for (uint32_t i = 0; i < hub->used && hub->joined != 0; i++)
-        if (hub->members[i].ep != NULL) {
-            channels__log(hub->members[i].ep, CHANNELS_LOG_ERROR,
-                          "channels_hub_free: %u of its endpoints have not been freed",
-                          (unsigned)hub->joined);
-            return false;
-        }
-    return true;
+    uint32_t i = 0;
+    while (i < hub->used && hub->members[i].ep == NULL)
+        i++;
+    if (i < hub->used)
+        channels__log(hub->members[i].ep, CHANNELS_LOG_ERROR,
+                      "channels_hub_free: %u of its endpoints have not been freed",
+                      (unsigned)hub->joined);
+    return hub->joined == 0;
 }
 
 void channels_hub_free(channels_hub *hub)

@@ -501,6 +501,24 @@ static void told_in_all(elsewhere *e, const char *parts)
     e->trace[0] = '\0';
 }
 
+/* Another thread may be so early while the last endpoint ends. */
+static void frees_the_hub(void *self)
+{
+    channels_hub_free(self);
+}
+
+static void freed_while_the_last_ends(void **state)
+{
+    hub_case *t = *state;
+    const channels_pubsub_adapter way = { .broadcast = up_broadcast, .stop = frees_the_hub };
+    assert_int_equal(channels_hub_uplink(t->hub, ep_of(t, 2), &way, t->hub), CHANNELS_OK);
+    for (unsigned i = 0; i < 3; i++)
+        end(t, i);
+    begin(t, 0);
+    channels_hub_free(t->hub);
+    channels_test_expect_log(&t->nodes[0].host, "channels_hub_free: 1 of its endpoints");
+}
+
 /* By the second endpoint. */
 static elsewhere *bring_up(hub_case *t)
 {
@@ -799,6 +817,7 @@ int main(void)
         HUB_TEST(runs_on_its_carrier),
         HUB_TEST(its_result),
         HUB_TEST(the_least_adapter),
+        HUB_TEST(freed_while_the_last_ends),
         HUB_TEST(a_client_by_the_name_of_a_node),
         HUB_TEST(uplinks_that_cannot_be),
         HUB_TEST(the_carrier_ends),
