@@ -317,7 +317,7 @@ typedef struct channels__service {
     void (*arrived)(struct channels__service *service, const channels__node_message *m);
     /* Asked for by ep->unsettled: the outermost call is about to return, no callback runs. */
     void (*end_turn)(struct channels__service *service);
-    /* The same flag set: a broadcast on `topic` is about to be delivered. */
+    /* The same flag set, or in end_turn(): a broadcast on `topic` is about to be delivered. */
     void (*before_broadcast)(struct channels__service *service, channels__str topic);
     /* The drain begins. */
     void (*draining)(struct channels__service *service);
@@ -364,7 +364,8 @@ struct channels_endpoint {
     uint64_t misread_until; /* no further line about messages that are not understood */
     channels__subscriber *node_interest; /* in what is meant for this node alone */
     channels__service *services;
-    bool unsettled; /* some service has something left to do in this turn */
+    bool unsettled; /* some service has something left to do in this turn, */
+    bool settling;  /* or does it */
     unsigned char session_key[CHANNELS__SHA256]; /* signs the tokens of long-poll sessions */
     channels__topics topics;
     channels__mount *mounts;

@@ -208,7 +208,7 @@ static void finish(fanout *f)
 int channels__deliver(channels_endpoint *ep, channels__str topic, const char *event,
                       channels_payload p, const channels_channel *except, uint32_t function)
 {
-    if (ep->unsettled)
+    if (ep->unsettled || ep->settling)
         channels__services_before_broadcast(ep, topic);
     const channels__topic *t = channels__topic_find(&ep->topics, topic);
     ep->stats.broadcasts++;

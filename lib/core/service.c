@@ -64,11 +64,13 @@ void channels__services_end_turn(channels_endpoint *ep)
 {
     channels__service *next;
     ep->unsettled = false;
+    ep->settling = true;
     for (channels__service *s = ep->services; s != NULL; s = next) {
         next = s->next;
         if (s->end_turn != NULL)
             s->end_turn(s);
     }
+    ep->settling = false;
 }
 
 void channels__services_before_broadcast(channels_endpoint *ep, channels__str topic)

@@ -1,6 +1,7 @@
 /* test_presence_diff.c - what one turn says: changes gathered, in an order clients can follow. */
 #include <channels/pubsub.h>
 
+#include "core/core.h"
 #include "unit/presence_app.h"
 
 #define ROOM "room:1"
@@ -116,6 +117,42 @@ static void goes_before_a_broadcast(void **state)
     hears(t->a, "[null,null,'room:1','said',{}]");
     hears_diff(t->a, ROOM, "{'b':{'metas':[{'phx_ref':'r2'}]}}", "{}");
     quiet(t->a);
+}
+
+typedef struct talker {
+    channels__service service; /* first */
+    channels_endpoint *ep;
+} talker;
+
+static void talks(channels__service *service)
+{
+    channels_pubsub_broadcast(((talker *)service)->ep, ROOM, "said", channels_empty());
+}
+
+static void no_more(channels__service *service)
+{
+    (void)service;
+}
+
+static void tracks(channels_endpoint *ep, void *arg)
+{
+    (void)ep;
+    track(arg, 1, "a");
+}
+
+/* So it does where another service has its turn first, as those who were asked from other nodes. */
+static void goes_before_what_a_service_does(void **state)
+{
+    presence_app *t = *state;
+    talker first = { .service = { .end_turn = talks, .due = UINT64_MAX, .free = no_more },
+                     .ep = t->host.ep };
+    t->a = presence_member(t, ROOM);
+    assert_true(channels__service_add(t->host.ep, &first.service));
+    in_one_turn(t, tracks);
+    hears_diff(t->a, ROOM, "{'a':{'metas':[{'phx_ref':'r1'}]}}", "{}");
+    hears(t->a, "[null,null,'room:1','said',{}]");
+    quiet(t->a);
+    channels__service_remove(t->host.ep, &first.service);
 }
 
 /* The other way round: who tracks first finds itself in the diff, and in the state behind it. What
@@ -284,6 +321,7 @@ int main(void)
         PRESENCE_TEST(one_diff_of_a_turn),
         PRESENCE_TEST(a_key_again),
         PRESENCE_TEST(goes_before_a_broadcast),
+        PRESENCE_TEST(goes_before_what_a_service_does),
         PRESENCE_TEST(the_state_comes_after),
         PRESENCE_TEST(version_1),
         PRESENCE_TEST(too_early),
