@@ -314,9 +314,9 @@ typedef struct channels_mount_options {
                                  * too long"; 16384, at most 65535 */
     uint32_t max_deferred;      /* of one client: live refs, timers, waiting messages; 1000 */
     size_t max_deferred_bytes;  /* of one client's waiting messages and refs, then 1008; 1 MB */
-    size_t max_queued;          /* bytes waiting for one client behind the first message, which may
-                                 * be of any size, then 1008; 1 MB. Above the half of it, the first
-                                 * counted too, the client is not read from. */
+    size_t max_queued;          /* bytes waiting for one client beside the largest message, which
+                                 * may be of any size, then 1008; 1 MB. Above the half of it, the
+                                 * largest counted too, the client is not read from. */
     uint32_t max_nesting;       /* of a payload, then 1011; 1000, at most 1000 */
     channels_websocket_options websocket;
     channels_longpoll_options longpoll;

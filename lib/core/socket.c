@@ -44,13 +44,23 @@ int channels__socket_encode(channels_socket *s, const channels_outgoing *out, ch
     return err;
 }
 
+/* One message does not count: the first, or a larger one that comes behind little. */
+static bool has_room(channels_socket *s, size_t len)
+{
+    size_t max = s->mount->options.max_queued;
+    if (s->queued != 0 && s->queued - s->exempt + len <= max)
+        return true;
+    if (s->queued != 0 && (s->queued > max || len <= s->exempt))
+        return false;
+    s->exempt = (uint32_t)len;
+    return true;
+}
+
 int channels__socket_send(channels_socket *s, channels_buf *wire, channels_kind kind)
 {
     if (s->state != CHANNELS__OPEN)
         return CHANNELS_ERR_CLOSED;
-    if (s->queued == 0) {
-        s->first = (uint32_t)wire->len;
-    } else if (s->queued - s->first + wire->len > s->mount->options.max_queued) {
+    if (!has_room(s, wire->len)) {
         channels__log(s->ep, CHANNELS_LOG_WARNING,
                       "client of %s closed: it reads too slowly, %zu bytes are waiting for it",
                       s->mount->path, s->queued);
@@ -84,7 +94,7 @@ int channels__socket_post(channels_socket *s, const channels_outgoing *out)
 void channels_socket_sent(channels_socket *s, size_t len)
 {
     s->queued -= len < s->queued ? len : s->queued;
-    s->first -= len < s->first ? (uint32_t)len : s->first;
+    s->exempt -= len < s->exempt ? (uint32_t)len : s->exempt;
 }
 
 /* --- What the library itself answers ------------------------------------------------------- */

@@ -112,6 +112,26 @@ static void max_queued(void **state)
     unharmed(t);
 }
 
+/* A newcomer who has its reply still waiting gets all that is to be known, however large. */
+static void max_queued_behind_a_little(void **state)
+{
+    static const channels_mount_options little = { .max_queued = 2000 };
+    core_case *t = *state;
+    restart(t, &little);
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(100));
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(5000));
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(1700));
+    assert_int_equal(t->a->code, 0);
+    assert_int_equal(t->a->waiting, 3);
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(7000)); /* one is enough */
+    assert_int_equal(t->a->code, 1008);
+    assert_int_equal(t->a->waiting, 3);
+    logged(t, "reads too slowly");
+    unharmed(t);
+}
+
 static int push_much(channels_channel *ch, const channels_msg *msg, probe *p)
 {
     (void)msg;
@@ -307,6 +327,7 @@ int main(void)
         CORE_TEST(hundred_channels),
         CORE_TEST(max_topic),
         CORE_TEST(max_queued),
+        CORE_TEST(max_queued_behind_a_little),
         CORE_TEST(max_queued_in_a_callback),
         CORE_TEST(transport_fails),
         CORE_TEST(max_nesting),

@@ -249,6 +249,24 @@ static void lists(void **state)
     said(t, "");
 }
 
+/* What a newcomer is told of a full room is more than max_queued, and goes behind its join reply. */
+static void a_crowd(void **state)
+{
+    presence_app *t = *state;
+    char key[32];
+    for (unsigned i = 0; i < 15000; i++) {
+        snprintf(key, sizeof key, "a key of some length %05u", i);
+        track(t, 1, key);
+    }
+    t->joined = track_first;
+    t->a = presence_member(t, ROOM);
+    assert_non_null(channels_test_hear(t->a)); /* its own diff */
+    const char *list = channels_test_hear(t->a);
+    assert_non_null(list);
+    assert_in_range(strlen(list), 1000000, 2000000);
+    quiet(t->a);
+}
+
 /* --- Topics that are only counted ---------------------------------------------------------- */
 
 static void big(presence_app *t, uint64_t owner, bool on)
@@ -327,6 +345,7 @@ int main(void)
         PRESENCE_TEST(too_early),
         PRESENCE_TEST(tells_the_server),
         PRESENCE_TEST(lists),
+        PRESENCE_TEST(a_crowd),
         PRESENCE_TEST(count_only),
         PRESENCE_TEST(count_pushed_between),
     };
