@@ -139,14 +139,17 @@ struct publisher {
 typedef struct trial {
     uint64_t messages, deliveries;
     double wall_s, nodes_cpu_s, redis_cpu_s;
+    uint64_t start_ns, cpu_ns, redis_ns; /* the clocks when it began */
 } trial;
 
 /* `other` may be NULL. When it returns what is said arrives. */
 publisher *publisher_new(node *n, const char *topic, room *r, room *other);
 void publisher_free(publisher *p);
-/* Publishes payloads of `len` bytes for so long. Fails if not each of them is heard as it should.
- */
-trial publisher_run(publisher *p, size_t len, unsigned window, double seconds);
+/* Publishes payloads of `len` bytes for so long. _end waits for that; it fails if not each of them
+ * is heard as it should. */
+void publisher_begin(publisher *p, size_t len, unsigned window, double seconds, trial *t);
+void publisher_end(publisher *p, trial *t);
+trial publisher_run(publisher *p, size_t len, unsigned window, double seconds); /* both */
 
 /* The payload: {"n":"0000002a","pad":"..."}; the number stands behind NUMBER_AT bytes. */
 #define NUMBER_AT 6

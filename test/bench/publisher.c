@@ -171,22 +171,33 @@ static uint64_t count_deliveries(const publisher *p, uint64_t messages)
     return sum;
 }
 
-trial publisher_run(publisher *p, size_t len, unsigned window, double seconds)
+void publisher_begin(publisher *p, size_t len, unsigned window, double seconds, trial *t)
 {
-    trial t = { 0 };
-    uint32_t before = p->sent;
     p->window = window;
     p->burst = window > 1 ? window / 2 : 1;
     change_payload(p, len);
-    uint64_t cpu = nodes_cpu_ns(p), redis = redis_server_cpu_ns(), start = machine_ns();
-    p->until = start + (uint64_t)(seconds * 1e9);
+    *t = (trial){ .messages = p->sent, .cpu_ns = nodes_cpu_ns(p) };
+    t->redis_ns = redis_server_cpu_ns();
+    t->start_ns = machine_ns();
+    p->until = t->start_ns + (uint64_t)(seconds * 1e9);
     node_call(p->node, begin, p);
+}
+
+void publisher_end(publisher *p, trial *t)
+{
     bool in_time = wait_for(&p->over);
-    t.wall_s = (double)(machine_ns() - start) / 1e9;
+    t->wall_s = (double)(machine_ns() - t->start_ns) / 1e9;
     check_faults(p, in_time);
-    t.nodes_cpu_s = (double)(nodes_cpu_ns(p) - cpu) / 1e9;
-    t.redis_cpu_s = (double)(redis_server_cpu_ns() - redis) / 1e9;
-    t.messages = p->sent - before;
-    t.deliveries = count_deliveries(p, t.messages);
+    t->nodes_cpu_s = (double)(nodes_cpu_ns(p) - t->cpu_ns) / 1e9;
+    t->redis_cpu_s = (double)(redis_server_cpu_ns() - t->redis_ns) / 1e9;
+    t->messages = p->sent - t->messages;
+    t->deliveries = count_deliveries(p, t->messages);
+}
+
+trial publisher_run(publisher *p, size_t len, unsigned window, double seconds)
+{
+    trial t;
+    publisher_begin(p, len, window, seconds, &t);
+    publisher_end(p, &t);
     return t;
 }
