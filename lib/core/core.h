@@ -193,7 +193,8 @@ struct channels_socket {
     uint32_t deferred;    /* live refs, timers, held messages */
     uint32_t slot;        /* of a pending connect; 0: none */
     uint32_t self;        /* slot of channels_socket_self(); 0: none */
-    uint32_t exempt;      /* bytes of `queued` that count against no limit: of one message */
+    uint32_t exempt;      /* bytes of `queued` that count against no limit: of one message, */
+    uint32_t ahead;       /* and those that go before it */
     uint16_t subprotocol; /* place in the mount's list, from 1; 0: none */
     unsigned state : 4;
     unsigned reason : 4;        /* channels_reason, once doomed */

@@ -52,6 +52,7 @@ static bool has_room(channels_socket *s, size_t len)
         return true;
     if (s->queued != 0 && (s->queued > max || len <= s->exempt))
         return false;
+    s->ahead = (uint32_t)s->queued;
     s->exempt = (uint32_t)len;
     return true;
 }
@@ -93,8 +94,10 @@ int channels__socket_post(channels_socket *s, const channels_outgoing *out)
 
 void channels_socket_sent(channels_socket *s, size_t len)
 {
+    size_t before = len < s->ahead ? len : s->ahead, of_it = len - before;
     s->queued -= len < s->queued ? len : s->queued;
-    s->exempt -= len < s->exempt ? (uint32_t)len : s->exempt;
+    s->ahead -= (uint32_t)before;
+    s->exempt -= of_it < s->exempt ? (uint32_t)of_it : s->exempt;
 }
 
 /* --- What the library itself answers ------------------------------------------------------- */

@@ -132,6 +132,22 @@ static void max_queued_behind_a_little(void **state)
     unharmed(t);
 }
 
+/* The large one stays free while what goes before it leaves. */
+static void max_queued_while_it_leaves(void **state)
+{
+    static const channels_mount_options little = { .max_queued = 2000 };
+    core_case *t = *state;
+    restart(t, &little);
+    core_connect(&t->a, &t->host, V2);
+    join(t->a, "room:a", "1");
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(1800));
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(5000));
+    assert_non_null(channels_test_hear(t->a));
+    channels_pubsub_broadcast(t->host.ep, "room:a", "e", large(1800));
+    assert_int_equal(t->a->code, 0);
+    unharmed(t);
+}
+
 static int push_much(channels_channel *ch, const channels_msg *msg, probe *p)
 {
     (void)msg;
@@ -328,6 +344,7 @@ int main(void)
         CORE_TEST(max_topic),
         CORE_TEST(max_queued),
         CORE_TEST(max_queued_behind_a_little),
+        CORE_TEST(max_queued_while_it_leaves),
         CORE_TEST(max_queued_in_a_callback),
         CORE_TEST(transport_fails),
         CORE_TEST(max_nesting),
