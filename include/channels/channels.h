@@ -313,7 +313,8 @@ typedef struct channels_mount_options {
     uint32_t max_topic;         /* bytes of a joined topic and the join's refs together, then "topic
                                  * too long"; 16384, at most 65535 */
     uint32_t max_deferred;      /* of one client: live refs, timers, waiting messages; 1000 */
-    size_t max_deferred_bytes;  /* of one client's waiting messages and refs, then 1008; 1 MB */
+    size_t max_deferred_bytes;  /* of one client's waiting messages and refs, then 1008; 1 MB,
+                                 * at most 4 GB */
     size_t max_queued;          /* bytes waiting for one client beside the largest message, which
                                  * may be of any size, then 1008; 1 MB. Above the half of it, the
                                  * largest counted too, the client is not read from. */

@@ -188,14 +188,14 @@ struct channels_socket {
     channels__subscriber *id;
     channels__list link;   /* in ep->sockets */
     channels__list doomed; /* in ep->doomed, later in ep->grave */
-    size_t deferred_bytes; /* of the texts of refs and of held messages */
     uint32_t nchannels;
-    uint32_t deferred;    /* live refs, timers, held messages */
-    uint32_t slot;        /* of a pending connect; 0: none */
-    uint32_t self;        /* slot of channels_socket_self(); 0: none */
-    uint32_t exempt;      /* bytes of `queued` that count against no limit: of one message, */
-    uint32_t ahead;       /* and those that go before it */
-    uint16_t subprotocol; /* place in the mount's list, from 1; 0: none */
+    uint32_t deferred;       /* live refs, timers, held messages */
+    uint32_t deferred_bytes; /* of the texts of refs and of held messages */
+    uint32_t slot;           /* of a pending connect; 0: none */
+    uint32_t self;           /* slot of channels_socket_self(); 0: none */
+    uint32_t exempt;         /* bytes of `queued` that count against no limit: of one message, */
+    uint32_t ahead;          /* and those that go before it */
+    uint16_t subprotocol;    /* place in the mount's list, from 1; 0: none */
     unsigned state : 4;
     unsigned reason : 4;        /* channels_reason, once doomed */
     unsigned closed : 1;        /* the carrier is gone */

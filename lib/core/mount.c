@@ -135,6 +135,8 @@ static void complete(channels_mount_options *o)
     DEFAULT(o->max_topic, 16384);
     DEFAULT(o->max_deferred, 1000);
     DEFAULT(o->max_deferred_bytes, 1000000);
+    if (o->max_deferred_bytes > UINT32_MAX) /* that is how it is counted */
+        o->max_deferred_bytes = UINT32_MAX;
     DEFAULT(o->max_queued, 1000000);
     DEFAULT(o->max_nesting, CHANNELS__JSON_NESTING);
     DEFAULT(o->websocket.idle_ms, 60000);

@@ -215,14 +215,14 @@ bool channels__socket_defer(channels_socket *s, size_t bytes)
     if (s->deferred >= o->max_deferred || bytes > o->max_deferred_bytes - s->deferred_bytes)
         return false;
     s->deferred++;
-    s->deferred_bytes += bytes;
+    s->deferred_bytes += (uint32_t)bytes;
     return true;
 }
 
 void channels__socket_undefer(channels_socket *s, size_t bytes)
 {
     s->deferred--;
-    s->deferred_bytes -= bytes;
+    s->deferred_bytes -= (uint32_t)bytes;
 }
 
 /* --- The end ------------------------------------------------------------------------------ */
