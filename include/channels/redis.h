@@ -41,6 +41,8 @@ typedef struct channels_redis_options {
     const char *password; /* [none] */
     unsigned database;    /* SELECTed; channels are the same in all of them: see `prefix` [0] */
     const char *prefix; /* before each Redis channel: nodes of one cluster share it ["channels:"] */
+    bool sharded; /* by SPUBLISH and SSUBSCRIBE of Redis 7 Cluster, which loads one of its nodes
+                   * alone; `prefix` is put into braces. All nodes do, or none [no] */
     size_t max_queued;  /* bytes that wait to be sent, but for one message that may always: then
                          * broadcasts reach this node only. hiredis moves all of it whenever a part
                          * has left; 512 MB at most [16 MB] */
@@ -67,7 +69,8 @@ typedef struct channels_redis_options {
 /* `options` may be NULL. Nothing happens before its endpoint runs. CHANNELS_ERR_INVALID: `path` is
  * too long for a socket, there is a `username` without a `password`, or a limit is too high; or
  * there is a `tls_cert` without a `tls_key` or the reverse, something of TLS without `tls`, or that
- * with `path`. CHANNELS_ERR_UNSUPPORTED: `tls` is not built in. */
+ * with `path`; or `sharded` with a `prefix` that is empty or begins with a closing brace.
+ * CHANNELS_ERR_UNSUPPORTED: `tls` is not built in. */
 CHANNELS_API int channels_redis_new(channels_redis **redis, const channels_redis_options *options);
 /* After its endpoint has been freed and no loop watches it. NULL is fine. */
 CHANNELS_API void channels_redis_free(channels_redis *redis);

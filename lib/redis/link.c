@@ -95,7 +95,7 @@ static bool shrink(channels__redis_link *link)
 static bool answered(channels__redis_link *link, const redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_ERROR) {
-        link->redis->refused = true;
+        link->redis->refused = !channels__redis_moved(link->redis, reply->str);
         return channels__redis_why(link->redis, "Redis refuses: %s", reply->str);
     }
     if (link->greeted == 0)

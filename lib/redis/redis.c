@@ -14,6 +14,7 @@
 
 #define ID 8 /* bytes of an adapter's */
 #define INBOX "phx_redis:"
+#define MAX_MOVES 5 /* that are followed in a row: Redis Cluster's nodes may not agree */
 #define MAX_BYTES ((size_t)512 << 20) /* Redis' own; 0.14 counts in an int */
 
 /* --- Telling -------------------------------------------------------------------------------- */
@@ -91,7 +92,7 @@ static void down(channels_redis *redis)
 /* Asks for all that is wanted, and for the inbox as the last: once that is granted all is. */
 static bool subscribe(channels_redis *redis)
 {
-    const char *args[] = { "SUBSCRIBE", redis->inbox };
+    const char *args[] = { channels__redis_command_name(redis, "SSUBSCRIBE"), redis->inbox };
     return channels__redis_tell(redis) && (channels__redis_command(&redis->sub, 2, args, NULL) ||
                                            channels__redis_why(redis, "out of memory"));
 }
@@ -113,12 +114,12 @@ static bool look_up(channels_redis *redis)
 {
     const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
     char port[8];
-    if (redis->options.path != NULL) {
+    if (redis->host == NULL) {
         redis->address = &redis->unix_address;
         return true;
     }
-    snprintf(port, sizeof port, "%u", (unsigned)redis->options.port);
-    int err = getaddrinfo(redis->options.host, port, &hints, &redis->addresses);
+    snprintf(port, sizeof port, "%u", (unsigned)redis->port);
+    int err = getaddrinfo(redis->host, port, &hints, &redis->addresses);
     if (err != 0) {
         redis->addresses = NULL;
         return channels__redis_why(redis, "%s", gai_strerror(err));
@@ -129,23 +130,42 @@ static bool look_up(channels_redis *redis)
 
 static void attempt(channels_redis *redis)
 {
-    redis->refused = false;
+    redis->refused = redis->moved = false;
+    redis->moves = 0;
+    redis->host = redis->options.path != NULL ? NULL : redis->options.host;
+    redis->port = redis->options.port;
     enter(redis, CHANNELS_REDIS_CONNECTING, NULL);
     if (!look_up(redis) || !connect_on(redis))
         down(redis);
 }
 
-/* A connection has ended, and `why` says why. Where nothing was reached there may be another
- * address. */
+/* To where Redis said that it is. One that was up comes back to where it began. */
+static bool follow(channels_redis *redis)
+{
+    redis->moved = false;
+    redis->refused = ++redis->moves > MAX_MOVES;
+    if (redis->refused)
+        return false;
+    forget_addresses(redis);
+    return look_up(redis) && connect_on(redis);
+}
+
+/* Where nothing was reached there may be another address. */
+static bool try_next_address(channels_redis *redis)
+{
+    redis->address = redis->address->ai_next;
+    return connect_on(redis);
+}
+
+/* A connection has ended, and `why` says why. */
 static void failed(channels_redis *redis)
 {
     bool reached = redis->sub.connected || redis->pub.connected;
     disconnect(redis);
-    if (redis->state == CHANNELS_REDIS_CONNECTING && !reached && redis->address != NULL) {
-        redis->address = redis->address->ai_next;
-        if (connect_on(redis))
-            return;
-    }
+    if (redis->state == CHANNELS_REDIS_CONNECTING &&
+        ((redis->moved && follow(redis)) ||
+         (!reached && redis->address != NULL && try_next_address(redis))))
+        return;
     down(redis);
 }
 
@@ -193,8 +213,9 @@ static bool publish(channels_redis *redis, const char *prefix, const char *chann
     put(&at, channel, name);
     put(&at, redis->id, ID);
     put(&at, data, len);
-    const char *args[] = { "PUBLISH", bytes, bytes + before + name };
-    const size_t lens[] = { 7, before + name, ID + len };
+    const char *command = channels__redis_command_name(redis, "SPUBLISH");
+    const char *args[] = { command, bytes, bytes + before + name };
+    const size_t lens[] = { strlen(command), before + name, ID + len };
     bool ok = channels__redis_command(&redis->pub, 3, args, lens);
     free(bytes);
     redis->asked += ok;
@@ -271,10 +292,12 @@ static void on_message(channels_redis *redis, const char *channel, const redisRe
     }
 }
 
+/* Redis Cluster ends subscriptions of a slot that moves. */
 static bool on_subscribed(channels_redis *redis, const char *channel, bool on)
 {
     if (strcmp(channel, redis->inbox) == 0)
-        return send_ping(redis);
+        return on ? send_ping(redis)
+                  : channels__redis_why(redis, "Redis has ended the subscription");
     channels__redis_told(redis, channel, on);
     return true;
 }
@@ -286,13 +309,15 @@ static bool subscriber_answer(channels_redis *redis, const redisReply *reply)
         reply->element[1]->type != REDIS_REPLY_STRING)
         return unexpected(redis);
     const char *what = reply->element[0]->str, *channel = reply->element[1]->str;
-    if (strcmp(what, "message") == 0 && reply->element[2]->type == REDIS_REPLY_STRING) {
+    if (channels__redis_is(redis, what, "message") &&
+        reply->element[2]->type == REDIS_REPLY_STRING) {
         on_message(redis, channel, reply->element[2]);
         return true;
     }
-    if (strcmp(what, "subscribe") != 0 && strcmp(what, "unsubscribe") != 0)
+    bool on = channels__redis_is(redis, what, "subscribe");
+    if (!on && !channels__redis_is(redis, what, "unsubscribe"))
         return unexpected(redis);
-    return on_subscribed(redis, channel, what[0] == 's');
+    return on_subscribed(redis, channel, on);
 }
 
 /* --- For the endpoint ----------------------------------------------------------------------- */
@@ -514,7 +539,7 @@ static bool copy_strings(channels_redis *redis)
            copy(redis, 2, &o->username, NULL) && copy(redis, 3, &o->password, NULL) &&
            copy(redis, 4, &o->prefix, "channels:") && copy(redis, 5, &o->tls_ca, NULL) &&
            copy(redis, 6, &o->tls_cert, NULL) && copy(redis, 7, &o->tls_key, NULL) &&
-           copy(redis, 8, &o->tls_name, o->host);
+           copy(redis, 8, &o->tls_name, NULL);
 }
 
 static void fill_in(channels_redis_options *o)
@@ -545,11 +570,27 @@ static void set_address(channels_redis *redis)
     redis->unix_address.ai_addrlen = sizeof redis->unix_path;
 }
 
+/* Makes it a hash tag. */
+static bool set_prefix(channels_redis *redis)
+{
+    const char *prefix = redis->options.prefix;
+    size_t size = strlen(prefix) + 3;
+    char *tag = redis->options.sharded ? malloc(size) : redis->strings[4];
+    if (tag == NULL)
+        return false;
+    if (redis->options.sharded) {
+        snprintf(tag, size, "{%s}", prefix);
+        free(redis->strings[4]);
+    }
+    redis->options.prefix = redis->strings[4] = tag;
+    redis->prefix_len = strlen(tag);
+    return true;
+}
+
 static bool set_inbox(channels_redis *redis)
 {
     if (RAND_bytes(redis->id, ID) != 1)
         return false;
-    redis->prefix_len = strlen(redis->options.prefix);
     redis->inbox = malloc(redis->prefix_len + sizeof INBOX + 2 * ID);
     if (redis->inbox == NULL)
         return false;
@@ -567,12 +608,18 @@ static bool tls_is_usable(const channels_redis_options *o)
     return o->tls ? o->path == NULL && (o->tls_cert != NULL) == (o->tls_key != NULL) : !any;
 }
 
+/* Redis ends a hash tag at the first brace, and takes none that is empty. */
+static bool prefix_is_usable(const channels_redis_options *o)
+{
+    return !o->sharded || o->prefix == NULL || (o->prefix[0] != '\0' && o->prefix[0] != '}');
+}
+
 static bool usable(const channels_redis_options *o)
 {
     struct sockaddr_un address;
     return (o->path == NULL || strlen(o->path) < sizeof address.sun_path) &&
            (o->username == NULL || o->password != NULL) && o->max_queued <= MAX_BYTES &&
-           o->max_message <= MAX_BYTES && tls_is_usable(o);
+           o->max_message <= MAX_BYTES && tls_is_usable(o) && prefix_is_usable(o);
 }
 
 int channels_redis_new(channels_redis **result, const channels_redis_options *options)
@@ -594,7 +641,7 @@ int channels_redis_new(channels_redis **result, const channels_redis_options *op
     redis->sub.answer = subscriber_answer;
     redis->pub.answer = publisher_answer;
     fill_in(&redis->options);
-    if (!copy_strings(redis) || !set_inbox(redis)) {
+    if (!copy_strings(redis) || !set_prefix(redis) || !set_inbox(redis)) {
         channels_redis_free(redis);
         return CHANNELS_ERR_NOMEM;
     }

@@ -10,6 +10,7 @@
  *   tls.c       one connection within TLS
  *   link.c      one connection: commands out, answers in
  *   topics.c    what is subscribed to
+ *   shard.c     what is different in Redis Cluster, if that is asked for
  *   redis.c     the public functions: both connections, what they say, and time
  *
  * Memory is malloc()'s, as hiredis' is. */
@@ -114,6 +115,15 @@ void channels__redis_told(channels_redis *redis, const char *channel, bool on);
 void channels__redis_forget(channels_redis *redis);
 void channels__redis_topics_free(channels_redis *redis);
 
+/* --- shard.c ------------------------------------------------------------------------------- */
+
+/* "SPUBLISH" is PUBLISH where it is not sharded, and so on. */
+const char *channels__redis_command_name(const channels_redis *redis, const char *sharded);
+/* What Redis says is "message" for instance, or "smessage" where it is sharded. */
+bool channels__redis_is(const channels_redis *redis, const char *what, const char *name);
+/* If that is what `error` says: it is elsewhere, at `host` and `port` from now on. */
+bool channels__redis_moved(channels_redis *redis, const char *error);
+
 /* --- redis.c ------------------------------------------------------------------------------- */
 
 struct channels_redis {
@@ -131,6 +141,11 @@ struct channels_redis {
     /* Two connections: one that has subscribed cannot publish. They come and go together. */
     channels__redis_link sub, pub;
     channels__redis_topics topics;
+    const char *host; /* NULL: by options.path */
+    uint16_t port;
+    char moved_to[256];                   /* the host, if it is not that of the options */
+    bool moved;                           /* and has not been followed yet */
+    unsigned moves;                       /* in this attempt */
     struct addrinfo *addresses, *address; /* of the host; the one in hand */
     struct addrinfo unix_address;
     struct sockaddr_un unix_path;

@@ -116,7 +116,8 @@ static bool start(channels__redis_link *link)
         return false;
     SSL *tls = SSL_new(ctx);
     SSL_CTX_free(ctx);
-    if (tls == NULL || !set_name(tls, link->redis->options.tls_name)) {
+    const char *name = link->redis->options.tls_name;
+    if (tls == NULL || !set_name(tls, name != NULL ? name : link->redis->host)) {
         SSL_free(tls);
         return no_memory(link->redis);
     }

@@ -112,7 +112,8 @@ bool channels__redis_interest(channels_redis *redis, const char *topic, bool on)
 
 static bool write_batch(channels_redis *redis, channels__redis_topic **topics, size_t n, bool on)
 {
-    const char *args[1 + BATCH] = { on ? "SUBSCRIBE" : "UNSUBSCRIBE" };
+    const char *args[1 + BATCH];
+    args[0] = channels__redis_command_name(redis, on ? "SSUBSCRIBE" : "SUNSUBSCRIBE");
     if (n == 0)
         return true;
     for (size_t i = 0; i < n; i++) {

@@ -408,16 +408,18 @@ static void cannot_be_used(void **state)
     assert_null(redis);
     assert_int_equal(channels_redis_new(&redis, &(channels_redis_options){ .username = "me" }),
                      CHANNELS_ERR_INVALID);
-    static const channels_redis_options no_tls[] = {
+    static const channels_redis_options invalid[] = {
         { .tls_ca = "ca" },
         { .tls_name = "name" },
         { .tls_cert = "cert", .tls_key = "key" },
         { .tls = true, .tls_cert = "cert" },
         { .tls = true, .tls_key = "key" },
         { .tls = true, .path = "path" },
+        { .sharded = true, .prefix = "" },
+        { .sharded = true, .prefix = "}x" },
     };
-    for (size_t i = 0; i < sizeof no_tls / sizeof *no_tls; i++)
-        assert_int_equal(channels_redis_new(&redis, &no_tls[i]), CHANNELS_ERR_INVALID);
+    for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++)
+        assert_int_equal(channels_redis_new(&redis, &invalid[i]), CHANNELS_ERR_INVALID);
 #ifndef CHANNELS__REDIS_TLS
     assert_int_equal(channels_redis_new(&redis, &(channels_redis_options){ .tls = true }),
                      CHANNELS_ERR_UNSUPPORTED);

@@ -185,6 +185,62 @@ static void hangs_up(void **state)
     is_down(f, "Redis has closed the connection");
 }
 
+/* --- Elsewhere ------------------------------------------------------------------------------ */
+
+static void moves_for_ever(void **state)
+{
+    fake *f = *state;
+    char text[64];
+    f->options.sharded = true;
+    snprintf(text, sizeof text, "-MOVED 3999 localhost:%u\r\n", (unsigned)f->options.port);
+    redis_node_start(&f->n, "node", &f->options);
+    for (int i = 0; i < 6; i++) {
+        accept_both(f);
+        assert_string_equal(f->n.states, "connecting;");
+        answer_text(f, f->sub, text);
+        hang_up(f);
+        snprintf(text, sizeof text, "-MOVED 3999 :%u\r\n", (unsigned)f->options.port);
+    }
+    is_down(f, "Redis refuses: MOVED 3999");
+    assert_int_equal(accept(f->listener, NULL, NULL), -1);
+}
+
+static void moves_nowhere(void **state)
+{
+    static const char *const errors[] = { "MOVED",
+                                          "MOVED 1",
+                                          "MOVED 1 ",
+                                          "MOVED 1 x",
+                                          "MOVED 1 x:",
+                                          "MOVED 1 x:0",
+                                          "MOVED 1 x:65536",
+                                          "MOVED 1 x:-1",
+                                          "MOVED 1 x:1x",
+                                          "MOVED 1 x: 1",
+                                          "MOVED 1 x:99999999999999999999999999",
+                                          NULL };
+    fake *f = *state;
+    char text[400];
+    f->options.sharded = true;
+    for (int i = 0; i < 12; i++) {
+        if (errors[i] != NULL)
+            snprintf(text, sizeof text, "-%s\r\n", errors[i]);
+        else
+            snprintf(text, sizeof text, "-MOVED 1 %0300d:1\r\n", 0);
+        redis_node_start(&f->n, "node", &f->options);
+        accept_both(f);
+        answer_text(f, f->pub, text);
+        is_down(f, "Redis refuses: MOVED");
+        redis_node_stop(&f->n);
+        hang_up(f);
+    }
+    f->options.sharded = false; /* nobody asked for that */
+    redis_node_start(&f->n, "node", &f->options);
+    accept_both(f);
+    answer_text(f, f->sub, "-MOVED 3999 127.0.0.1:1\r\n");
+    is_down(f, "Redis refuses: MOVED 3999 127.0.0.1:1");
+}
+
 /* --- Up ------------------------------------------------------------------------------------- */
 
 typedef struct text {
@@ -428,6 +484,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FAKE_TEST(broken_answers),      FAKE_TEST(broken_greetings),
         FAKE_TEST(never_ends),          FAKE_TEST(hangs_up),
+        FAKE_TEST(moves_for_ever),      FAKE_TEST(moves_nowhere),
         FAKE_TEST(broken_messages),     FAKE_TEST(no_sigpipe),
         FAKE_TEST(closes_on_exec),      FAKE_TEST(waits_longer_each_time),
         FAKE_TEST(waits_as_it_is_told), FAKE_TEST(does_not_press_who_refuses),
