@@ -208,14 +208,19 @@ static void dismiss(channels__forward *f)
         answer_gone(f);
 }
 
+/* Who is answered may be done with any of the others: they are taken out one by one. */
 static void dismiss_all(channels__alarms *alarms, bool posts)
 {
-    channels__list *next;
-    for (channels__list *n = alarms->list.next; n != &alarms->list; n = next) {
-        channels__forward *f = forward_of(CHANNELS__OF(n, channels__alarm, link));
-        next = n->next;
+    channels__list all, *node;
+    channels__list_init(&all);
+    while ((node = channels__list_shift(&alarms->list)) != NULL)
+        channels__list_append(&all, node);
+    while ((node = channels__list_shift(&all)) != NULL) {
+        channels__forward *f = forward_of(CHANNELS__OF(node, channels__alarm, link));
         if (f->poll || posts)
             dismiss(f);
+        else
+            channels__list_append(&alarms->list, node);
     }
 }
 

@@ -960,6 +960,47 @@ static void the_front_is_freed(void **state)
     answered(&t->other->a, "200 [null,'2','phoenix','phx_reply',{'status':'ok','response':{}}]");
 }
 
+/* Requests of one connection of the host's: with the first that is answered it ends, and the rest
+ * is abandoned. */
+typedef struct connection {
+    channels_endpoint *ep;
+    channels_ref refs[3];
+    unsigned answers;
+} connection;
+
+static void abandon(void *arg, const channels_response *r)
+{
+    connection *c = arg;
+    (void)r;
+    c->answers++;
+    for (unsigned i = 0; i < 3; i++)
+        channels_longpoll_done(c->ep, c->refs[i], false);
+}
+
+static void abandoned_with_the_first(void **state)
+{
+    cluster *t = *state;
+    join(t);
+    connection c = { .ep = t->front->host.ep };
+    char query[SIM_TOKEN + 32];
+    snprintf(query, sizeof query, "vsn=2.0.0&token=%s", t->token);
+    const channels_request post = { .method = "POST",
+                                    .path = "/socket/longpoll",
+                                    .query = query,
+                                    .body = "{}",
+                                    .body_len = 2 };
+    t->slow = true;
+    for (unsigned i = 0; i < 3; i++)
+        channels_longpoll_request(c.ep, &post, abandon, &c, &c.refs[i]);
+    assert_int_equal(c.ep->mounts->nforwards, 3);
+    assert_int_equal(channels_test_stop(&t->front->host), 0);
+    t->front->host.ep = NULL;
+    t->front->bus.host = NULL;
+    t->slow = false;
+    assert_int_equal(c.answers, 1);
+    sim_bus_leave(&t->front->bus);
+}
+
 static void home_is_freed(void **state)
 {
     cluster *t = *state;
@@ -1074,6 +1115,7 @@ int main(void)
         TEST(the_front_drains),
         TEST(home_drains),
         TEST(the_front_is_freed),
+        TEST(abandoned_with_the_first),
         TEST(home_is_freed),
         TEST(memory_runs_out),
     };
