@@ -95,9 +95,9 @@ CHANNELS_API void channels_presence_free(channels_presence *presence, bool grace
  * Key: UTF-8 text. Meta: a JSON object, whose own phx_ref and phx_ref_prev are left out. */
 
 /* In the channel's topic, until it ends. From join() on; if that is refused nobody sees more than a
- * join and a leave. CHANNELS_ERR_INVALID: the key or meta cannot be used, or this channel tracks
- * that key already (update it). CHANNELS_ERR_LIMIT: max_present. CHANNELS_ERR_CLOSED: it is
- * ending. */
+ * join and a leave. CHANNELS_ERR_INVALID: the key or meta cannot be used, this channel tracks that
+ * key already (update it), or it is another endpoint's. CHANNELS_ERR_LIMIT: max_present.
+ * CHANNELS_ERR_CLOSED: it is ending. */
 CHANNELS_API int channels_presence_track(channels_presence *presence, channels_channel *ch,
                                          const char *key, channels_payload meta);
 /* Another meta in place of the one; CHANNELS_ERR_CLOSED: this channel does not track that key. */

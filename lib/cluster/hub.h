@@ -50,7 +50,7 @@ struct channels_hub {
     channels_hub_options options; /* complete */
     channels__hash_key key;       /* the first endpoint's own */
     pthread_mutex_t lock;         /* of coming and going */
-    uint32_t joined; /* places that are taken */
+    uint32_t joined;              /* places that are taken */
     bool uplinked;
     _Atomic(uint32_t) used;              /* places that were ever taken: the first ones */
     _Atomic(channels__member *) carrier; /* of the uplink, from when it is up */

@@ -68,7 +68,7 @@ static int push_to(channels_presence *p, channels_channel *ch)
 
 int channels_presence_push_state(channels_presence *p, channels_channel *ch)
 {
-    int err = channels__presence_enter(p, "channels_presence_push_state");
+    int err = channels__presence_enter_for(p, "channels_presence_push_state", ch);
     if (err != CHANNELS_OK)
         return err;
     err = push_to(p, ch);

@@ -25,6 +25,16 @@ int channels__presence_enter(channels_presence *p, const char *call)
     return p->busy ? CHANNELS_ERR_MISUSE : CHANNELS_ERR_CLOSED;
 }
 
+int channels__presence_enter_for(channels_presence *p, const char *call, const channels_channel *ch)
+{
+    int err = channels__presence_enter(p, call);
+    if (err != CHANNELS_OK || ch->socket->ep == p->ep)
+        return err;
+    channels__log(p->ep, CHANNELS_LOG_ERROR, "%s: the channel is another endpoint's", call);
+    channels__leave(p->ep);
+    return CHANNELS_ERR_INVALID;
+}
+
 /* --- Time --------------------------------------------------------------------------------- */
 
 void channels__presence_set_due(channels_presence *p)

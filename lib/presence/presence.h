@@ -115,6 +115,9 @@ struct channels_presence {
 
 /* Begins a public call; what is not CHANNELS_OK is its result. */
 int channels__presence_enter(channels_presence *p, const char *call);
+/* The same of one that is about a channel. */
+int channels__presence_enter_for(channels_presence *p, const char *call,
+                                 const channels_channel *ch);
 /* What failed for lack of memory is tried again before long. */
 void channels__presence_retry(channels_presence *p);
 void channels__presence_set_due(channels_presence *p);

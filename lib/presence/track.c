@@ -362,7 +362,8 @@ static int drop(channels_presence *p, const subject *s, channels_payload meta)
 
 static int run(channels_presence *p, change *fn, const subject *s, channels_payload meta)
 {
-    int err = channels__presence_enter(p, s->call);
+    int err = s->channel != NULL ? channels__presence_enter_for(p, s->call, s->channel)
+                                 : channels__presence_enter(p, s->call);
     if (err != CHANNELS_OK)
         return err;
     err = fn(p, s, meta);

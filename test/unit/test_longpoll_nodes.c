@@ -984,11 +984,9 @@ static void abandoned_with_the_first(void **state)
     connection c = { .ep = t->front->host.ep };
     char query[SIM_TOKEN + 32];
     snprintf(query, sizeof query, "vsn=2.0.0&token=%s", t->token);
-    const channels_request post = { .method = "POST",
-                                    .path = "/socket/longpoll",
-                                    .query = query,
-                                    .body = "{}",
-                                    .body_len = 2 };
+    const channels_request post = {
+        .method = "POST", .path = "/socket/longpoll", .query = query, .body = "{}", .body_len = 2
+    };
     t->slow = true;
     for (unsigned i = 0; i < 3; i++)
         channels_longpoll_request(c.ep, &post, abandon, &c, &c.refs[i]);

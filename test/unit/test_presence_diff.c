@@ -249,7 +249,8 @@ static void lists(void **state)
     said(t, "");
 }
 
-/* What a newcomer is told of a full room is more than max_queued, and goes behind its join reply. */
+/* What a newcomer is told of a full room is more than max_queued, and goes behind its join reply.
+ */
 static void a_crowd(void **state)
 {
     presence_app *t = *state;

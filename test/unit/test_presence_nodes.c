@@ -178,6 +178,28 @@ static void where_nobody_listens(void **state)
     said(t, "{'k':{'metas':[{'phx_ref':'r1'}]}};");
 }
 
+static int uses_another(presence_app *t, channels_channel *ch)
+{
+    channels_presence *set = ((bus_node *)t)->bus->nodes[0].t.set;
+    assert_int_equal(channels_presence_track(set, ch, "k", channels_empty()), CHANNELS_ERR_INVALID);
+    assert_int_equal(channels_presence_update(set, ch, "k", channels_empty()),
+                     CHANNELS_ERR_INVALID);
+    assert_int_equal(channels_presence_untrack(set, ch, NULL), CHANNELS_ERR_INVALID);
+    assert_int_equal(channels_presence_push_state(set, ch), CHANNELS_ERR_INVALID);
+    return CHANNELS_OK;
+}
+
+/* Nobody would tell that presence when the channel ends. */
+static void a_channel_of_another_endpoint(void **state)
+{
+    bus *b = *state;
+    node(b, 1)->joined = uses_another;
+    node(b, 1)->b = presence_member(node(b, 1), ROOM);
+    channels_test_expect_log(&node(b, 0)->host, "the channel is another endpoint's");
+    assert_int_equal(channels_presence_count(node(b, 0)->set, ROOM), 0);
+    quiet(node(b, 1)->b);
+}
+
 static void apart_by_name(void **state)
 {
     bus *b = *state;
@@ -241,6 +263,7 @@ int main(void)
         BUS_TEST(risky_keys_of_others),
         BUS_TEST(where_nobody_listens),
         BUS_TEST(nobody_listened_meanwhile),
+        BUS_TEST(a_channel_of_another_endpoint),
         BUS_TEST(apart_by_name),
         BUS_TEST(little_is_said),
     };
