@@ -86,9 +86,9 @@ typedef struct channels_presence_options {
 CHANNELS_API int channels_presence_new(channels_presence **presence, channels_endpoint *ep,
                                        const channels_presence_options *options);
 /* Ends it: nothing is tracked any more, and no diff is sent here. With `graceful` the other nodes
- * take its presences away at once; without, when their clients have come back elsewhere or after
- * down_ms, so that a server which is restarted is no storm of leaves and joins. NULL is fine. NOT
- * FROM CALLBACKS. */
+ * take its presences away at once; without, when they hear a new node of its name or after down_ms:
+ * by then the clients are back, and a server which is restarted is no storm of leaves and joins.
+ * NULL is fine. NOT FROM CALLBACKS. */
 CHANNELS_API void channels_presence_free(channels_presence *presence, bool graceful);
 
 /* --- Tracking -----------------------------------------------------------------------------
@@ -125,7 +125,8 @@ CHANNELS_API int channels_presence_untrack_owner(channels_presence *presence, ui
 
 /* "presence_state" to this channel's client: who is in its topic. When the channel has joined; what
  * changed before is in it, and only what changed later is in diffs behind it, also if fetch() takes
- * its time. Results as of channels_push(). */
+ * its time; but of a channel that intercepts "presence_diff" handle_out() comes later. Results as
+ * of channels_push(). */
 CHANNELS_API int channels_presence_push_state(channels_presence *presence, channels_channel *ch);
 /* Has `fn` called once with who is in a topic, {"ada":{"metas":[...]}}, or with what one key has
  * there, {"metas":[...]}, on all nodes as known here: before this returns, or if that has to wait
