@@ -110,9 +110,22 @@ static int on_in(channels_channel *ch, const channels_msg *msg, void *user)
     return channels_reply(ch, "ok", channels_json(text));
 }
 
+static int on_out(channels_channel *ch, const channels_msg *msg, void *user)
+{
+    (void)user;
+    return channels_push(ch, msg->event, msg->payload);
+}
+
+static const char *const diffs[] = { "presence_diff", NULL };
 static const channels_handler room = { .join = on_join, .joined = on_joined, .handle_in = on_in };
+static const channels_handler seen = { .join = on_join,
+                                       .joined = on_joined,
+                                       .handle_in = on_in,
+                                       .intercept = diffs,
+                                       .handle_out = on_out };
 static const channels_route routes[] = { { "room:*", &room, NULL },
                                          { "big:*", &room, NULL },
+                                         { "seen:*", &seen, NULL },
                                          { NULL, NULL, NULL } };
 static const channels_socket_handler sockets = { .routes = routes };
 

@@ -29,9 +29,10 @@ void presence_open(presence_app *t, const channels_config *config,
                    const channels_presence_options *options);
 #define PRESENCE_TEST(fn) cmocka_unit_test_setup_teardown(fn, presence_app_start, presence_app_stop)
 
-/* A client of the topics "room:*" and "big:*". Joining does nothing but what t->joined() does; with
- * {'key':K} it tracks that in join(), with {'refuse':1} it is refused then, with {'later':1}
- * t->later decides. What it says else:
+/* A client of the topics "room:*", "big:*", and "seen:*" where presence_diff is intercepted, and
+ * pushed as it is. Joining does nothing but what t->joined() does; with {'key':K} it tracks that in
+ * join(), with {'refuse':1} it is refused then, with {'later':1} t->later decides. What it says
+ * else:
  *     track, update {'key':K,'meta':M}; untrack {'key':K} or {}: replies 'ok' with the result
  *     state: pushes presence_state; replies nothing
  *     shout: a broadcast

@@ -173,6 +173,18 @@ static void the_state_comes_after(void **state)
     quiet(t->a);
 }
 
+/* handle_out() runs after the callback that pushes the state. */
+static void the_state_comes_before_what_is_intercepted(void **state)
+{
+    presence_app *t = *state;
+    t->joined = track_first;
+    t->a = presence_member(t, "seen:1");
+    hears(t->a, "['1',null,'seen:1','presence_state',{'me':{'metas':[{'phx_ref':'r1'}]}}]");
+    hears(t->a, "['1',null,'seen:1','presence_diff',"
+                "{'joins':{'me':{'metas':[{'phx_ref':'r1'}]}},'leaves':{}}]");
+    quiet(t->a);
+}
+
 static void version_1(void **state)
 {
     presence_app *t = *state;
@@ -342,6 +354,7 @@ int main(void)
         PRESENCE_TEST(goes_before_a_broadcast),
         PRESENCE_TEST(goes_before_what_a_service_does),
         PRESENCE_TEST(the_state_comes_after),
+        PRESENCE_TEST(the_state_comes_before_what_is_intercepted),
         PRESENCE_TEST(version_1),
         PRESENCE_TEST(too_early),
         PRESENCE_TEST(tells_the_server),
