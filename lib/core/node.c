@@ -5,6 +5,7 @@
  *
  * Numbers have their little end first. An empty `to` means all nodes. Of broadcasts the payload is
  * a JSON object (kind 0) or bytes (1); services of nodes have kinds and formats of their own. */
+#include "base/bytes.h"
 #include "core/core.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
@@ -15,34 +16,20 @@
 
 /* --- Writing ------------------------------------------------------------------------------ */
 
-static unsigned char *put_number(unsigned char *at, uint64_t n, unsigned bytes)
-{
-    for (; bytes != 0; bytes--, n >>= 8)
-        *at++ = (unsigned char)n;
-    return at;
-}
-
-static unsigned char *put_bytes(unsigned char *at, channels__str s)
-{
-    if (s.n != 0)
-        memcpy(at, s.p, s.n);
-    return at + s.n;
-}
-
 static void write_message(unsigned char *at, const channels__node_message *m)
 {
     const channels__str texts[TEXTS] = { m->from, m->to, m->topic, m->event };
     *at++ = NODE_VERSION;
     *at++ = (unsigned char)m->kind;
-    at = put_number(at, m->incarnation, 8);
+    at = channels__put_number(at, m->incarnation, 8);
     for (unsigned i = 0; i < TEXTS; i++)
-        at = put_number(at, texts[i].n, 4);
-    at = put_number(at, m->payload.n, 4);
+        at = channels__put_number(at, texts[i].n, 4);
+    at = channels__put_number(at, m->payload.n, 4);
     for (unsigned i = 0; i < TEXTS; i++) {
-        at = put_bytes(at, texts[i]);
+        at = channels__put(at, texts[i].p, texts[i].n);
         *at++ = '\0';
     }
-    put_bytes(at, m->payload);
+    channels__put(at, m->payload.p, m->payload.n);
 }
 
 /* The name of node `name`'s own topic; NULL if memory ran out. */
@@ -119,14 +106,6 @@ int channels__publish(channels_endpoint *ep, const char *node, channels__str top
 
 /* --- Reading ------------------------------------------------------------------------------ */
 
-static uint64_t get_number(const unsigned char *p, unsigned bytes)
-{
-    uint64_t n = 0;
-    while (bytes-- != 0)
-        n = n << 8 | p[bytes];
-    return n;
-}
-
 /* Texts are NUL-terminated where they stand, and hold no other NUL. */
 static bool take_text(const unsigned char **at, const unsigned char *end, size_t len,
                       channels__str *text)
@@ -154,12 +133,12 @@ static bool read_message(const unsigned char *head, size_t len, channels__node_m
     if (len < NODE_HEAD || head[0] != NODE_VERSION || head[1] >= CHANNELS__NODE_KINDS)
         return false;
     m->kind = head[1];
-    m->incarnation = get_number(head + 2, 8);
+    m->incarnation = channels__get_number(head + 2, 8);
     for (unsigned i = 0; i < TEXTS; i++)
-        if (!take_text(&at, end, get_number(head + 10 + 4 * i, 4), texts[i]))
+        if (!take_text(&at, end, channels__get_number(head + 10 + 4 * i, 4), texts[i]))
             return false;
     m->payload = channels__str_n((const char *)at, (size_t)(end - at));
-    return m->payload.n == get_number(head + 26, 4) && payload_ok(m);
+    return m->payload.n == channels__get_number(head + 26, 4) && payload_ok(m);
 }
 
 /* Somebody may go on sending what we do not know: that is worth one line, not one for each. */

@@ -1,6 +1,8 @@
 /* batch.c - diffs and lists in the order in which they arose: made, fetched, sent. */
 #include "presence/presence.h"
 
+#include "base/bytes.h"
+
 channels_presence_batch *channels__batch_new(channels__presence_topic *topic,
                                              channels__batch_kind kind)
 {
@@ -44,17 +46,11 @@ void channels__batch_free(channels_presence_batch *b)
 #define LEAVES ",\"leaves\":"
 #define NO_METAS "{\"metas\":[]}"
 
-static char *put(char *dst, const char *p, size_t n)
-{
-    memcpy(dst, p, n);
-    return dst + n;
-}
-
 static void write_diff(channels_presence_batch *b)
 {
-    char *at = put(b->text, JOINS, sizeof JOINS - 1);
+    char *at = channels__put(b->text, JOINS, sizeof JOINS - 1);
     at = channels__groups_write(&b->shown[0], at);
-    at = put(at, LEAVES, sizeof LEAVES - 1);
+    at = channels__put(at, LEAVES, sizeof LEAVES - 1);
     at = channels__groups_write(&b->shown[1], at);
     *at = '}';
 }

@@ -1,6 +1,8 @@
 /* groups.c - see groups.h. */
 #include "presence/groups.h"
 
+#include "base/bytes.h"
+
 void channels__groups_init(channels__groups *groups, const channels__mem *mem,
                            channels__hash_key key)
 {
@@ -164,19 +166,13 @@ size_t channels__group_len(const channels__group *group)
            1;
 }
 
-static char *put(char *dst, const char *p, size_t n)
-{
-    memcpy(dst, p, n);
-    return dst + n;
-}
-
 char *channels__group_write(const channels__group *group, char *dst)
 {
-    dst = put(dst, METAS, sizeof METAS - 1);
-    dst = put(dst, group->metas, group->metas_len);
+    dst = channels__put(dst, METAS, sizeof METAS - 1);
+    dst = channels__put(dst, group->metas, group->metas_len);
     if (group->more != NULL) {
         *dst++ = ',';
-        dst = put(dst, group->more, group->more_len);
+        dst = channels__put(dst, group->more, group->more_len);
     }
     *dst++ = '}';
     return dst;

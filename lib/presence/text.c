@@ -1,6 +1,7 @@
 /* text.c - see text.h. */
 #include "presence/text.h"
 
+#include "base/bytes.h"
 #include "base/crypto.h"
 
 /* --- Keys --------------------------------------------------------------------------------- */
@@ -119,27 +120,20 @@ size_t channels__meta_len(const channels__meta *meta)
            (meta->prev != 0 ? sizeof PREV - 1 + CHANNELS__PHX_REF : 0) + 2;
 }
 
-static char *put(char *dst, const char *p, size_t n)
-{
-    if (n != 0)
-        memcpy(dst, p, n);
-    return dst + n;
-}
-
 char *channels__meta_write(const channels__meta *meta, char *dst)
 {
     channels__str members = channels__members(meta->json);
     *dst++ = '{';
-    dst = put(dst, members.p, members.n);
+    dst = channels__put(dst, members.p, members.n);
     if (members.n != 0)
         *dst++ = ',';
-    dst = put(dst, REF, sizeof REF - 1);
+    dst = channels__put(dst, REF, sizeof REF - 1);
     channels__phx_ref(meta->incarnation, meta->clock, dst);
     dst += CHANNELS__PHX_REF;
     if (meta->prev != 0) {
-        dst = put(dst, PREV, sizeof PREV - 1);
+        dst = channels__put(dst, PREV, sizeof PREV - 1);
         channels__phx_ref(meta->incarnation, meta->prev, dst);
         dst += CHANNELS__PHX_REF;
     }
-    return put(dst, "\"}", 2);
+    return channels__put(dst, "\"}", 2);
 }

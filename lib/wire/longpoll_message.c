@@ -1,23 +1,10 @@
 /* longpoll_message.c - see longpoll_message.h. */
 #include "wire/longpoll_message.h"
 
+#include "base/bytes.h"
+
 #define VERSION 1
 #define HEAD 15
-
-static unsigned char *put_number(unsigned char *at, uint64_t n, unsigned bytes)
-{
-    for (; bytes != 0; bytes--, n >>= 8)
-        *at++ = (unsigned char)n;
-    return at;
-}
-
-static uint64_t get_number(const unsigned char *p, unsigned bytes)
-{
-    uint64_t n = 0;
-    while (bytes-- != 0)
-        n = n << 8 | p[bytes];
-    return n;
-}
 
 size_t channels__longpoll_message_size(const channels__longpoll_message *m)
 {
@@ -29,15 +16,12 @@ void channels__longpoll_message_write(const channels__longpoll_message *m, unsig
     *to++ = VERSION;
     *to++ = (unsigned char)m->kind;
     *to++ = m->flag;
-    to = put_number(to, m->status, 2);
-    to = put_number(to, m->id, 8);
-    to = put_number(to, m->token.n, 2);
-    if (m->token.n != 0)
-        memcpy(to, m->token.p, m->token.n);
-    to += m->token.n;
+    to = channels__put_number(to, m->status, 2);
+    to = channels__put_number(to, m->id, 8);
+    to = channels__put_number(to, m->token.n, 2);
+    to = channels__put(to, m->token.p, m->token.n);
     *to++ = '\0';
-    if (m->body.n != 0)
-        memcpy(to, m->body.p, m->body.n);
+    channels__put(to, m->body.p, m->body.n);
 }
 
 bool channels__longpoll_message_read(channels__str payload, channels__longpoll_message *m)
@@ -47,9 +31,9 @@ bool channels__longpoll_message_read(channels__str payload, channels__longpoll_m
         return false;
     m->kind = p[1];
     m->flag = p[2] != 0;
-    m->status = (uint16_t)get_number(p + 3, 2);
-    m->id = get_number(p + 5, 8);
-    m->token = channels__str_n(payload.p + HEAD, get_number(p + 13, 2));
+    m->status = (uint16_t)channels__get_number(p + 3, 2);
+    m->id = channels__get_number(p + 5, 8);
+    m->token = channels__str_n(payload.p + HEAD, channels__get_number(p + 13, 2));
     if (payload.n - HEAD <= m->token.n ||
         memchr(m->token.p, '\0', m->token.n + 1) != m->token.p + m->token.n)
         return false;
