@@ -21,7 +21,7 @@
  * earlier one of the same message does no harm: they are applied in this order. */
 /* clang-format on */
 #include "presence/set.h"
-#include "wire/json.h"
+#include "presence/text.h"
 #include "wire/utf8.h"
 
 #define VERSION 1
@@ -130,7 +130,7 @@ static bool is_entry(const channels__record *rec, channels__str checked_topic)
         rec->prev == 0 ? rec->born == rec->clock : rec->born <= rec->prev && rec->prev < rec->clock;
     return dated && (rec->topic.p == checked_topic.p || is_topic(rec->topic)) &&
            rec->topic.n != 0 && channels__utf8_valid(rec->key.p, rec->key.n) &&
-           channels__json_check(rec->json, CHANNELS__JSON_NESTING, true);
+           channels__json_check(rec->json, CHANNELS__META_NESTING, true);
 }
 
 static bool are_records(const channels__message *m)
