@@ -6,7 +6,6 @@
  * The endpoint's own allocator comes first; then malloc itself, for what has no other: wslay,
  * cJSON, OpenSSL, letters of other threads. (Sanitizers have a malloc of their own: the second is
  * left out.) */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,69 +15,8 @@
 #include <channels/hub.h>
 #include <channels/presence.h>
 
+#include "sim/malloc.h"
 #include "sim/wire.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
-#endif
-
-/* --- malloc that fails -------------------------------------------------------------------- */
-
-static sim_memory all; /* malloc's: blocks, and calls while `counting` */
-static bool counting;
-
-#if defined(__GLIBC__) && !defined(SANITIZED)
-#define HAVE_MALLOC 1
-#define EXPORTED __attribute__((visibility("default"))) /* shared libraries are to use them */
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-void __libc_free(void *p);
-
-static bool fails(void)
-{
-    if (!counting || sim_memory_private || !sim_memory_fails(&all))
-        return false;
-    errno = ENOMEM;
-    return true;
-}
-
-static void *counted(void *p)
-{
-    all.blocks += p != NULL;
-    return p;
-}
-
-EXPORTED void *malloc(size_t size)
-{
-    return fails() ? NULL : counted(__libc_malloc(size));
-}
-
-EXPORTED void *calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : counted(__libc_calloc(n, size));
-}
-
-EXPORTED void *realloc(void *p, size_t size)
-{
-    if (p == NULL)
-        return malloc(size);
-    return fails() ? NULL : __libc_realloc(p, size);
-}
-
-EXPORTED void free(void *p)
-{
-    all.blocks -= p != NULL;
-    __libc_free(p);
-}
-#else
-#define HAVE_MALLOC 0
-#endif
 
 /* --- The application ---------------------------------------------------------------------- */
 

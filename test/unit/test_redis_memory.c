@@ -1,64 +1,12 @@
 /* test_redis_memory.c - the life of a node whose memory runs out, malloc()'s and with it hiredis',
  * at each allocation once: that one alone, or all from then on. Nothing crashes or is lost, and
  * when there is memory again it connects and hears what others say. */
-#include <errno.h>
 #include <poll.h>
 
+#include "sim/malloc.h"
 #include "unit/redis_case.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED /* with a malloc of its own */
-#endif
-#endif
-#if defined(__GLIBC__) && !defined(SANITIZED) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-
-#define EXPORTED __attribute__((visibility("default"))) /* shared libraries are to use them */
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-void __libc_free(void *p);
-
-static sim_memory all; /* malloc's: blocks, and calls while `counting` */
-static bool counting;
-
-static bool fails(void)
-{
-    if (!counting || sim_memory_private || !sim_memory_fails(&all))
-        return false;
-    errno = ENOMEM;
-    return true;
-}
-
-static void *counted(void *p)
-{
-    all.blocks += p != NULL;
-    return p;
-}
-
-EXPORTED void *malloc(size_t size)
-{
-    return fails() ? NULL : counted(__libc_malloc(size));
-}
-
-EXPORTED void *calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : counted(__libc_calloc(n, size));
-}
-
-EXPORTED void *realloc(void *p, size_t size)
-{
-    if (p == NULL)
-        return malloc(size);
-    return fails() ? NULL : __libc_realloc(p, size);
-}
-
-EXPORTED void free(void *p)
-{
-    all.blocks -= p != NULL;
-    __libc_free(p);
-}
+#if HAVE_MALLOC
 
 /* --- A node without any memory of the test's own --------------------------------------------- */
 
