@@ -255,3 +255,15 @@ channels_redis_info redis_info(const redis_node *n)
     channels_redis_get_info(n->redis, &info);
     return info;
 }
+
+bool redis_is_up(const redis_node *n)
+{
+    return n->state == CHANNELS_REDIS_UP;
+}
+
+void redis_nodes_start(redis_node *a, redis_node *b, const channels_redis_options *options)
+{
+    redis_node_start(a, "node-a", options);
+    redis_node_start(b, "node-b", options);
+    redis_until(a, b, redis_is_up(a) && redis_is_up(b));
+}

@@ -46,6 +46,9 @@ typedef struct redis_node {
 
 /* `options` with its functions set to the node's. It has not run yet. */
 void redis_node_start(redis_node *n, const char *name, const channels_redis_options *options);
+bool redis_is_up(const redis_node *n);
+/* "node-a" and "node-b", as which they start; then both are up. */
+void redis_nodes_start(redis_node *a, redis_node *b, const channels_redis_options *options);
 /* Fails if memory was lost, or something is still watched. */
 void redis_node_stop(redis_node *n);
 /* Waits `ms` for what is watched at most, and has it handled. The clock stands still. */

@@ -13,25 +13,13 @@ static channels_redis_options here(const redis_test *t)
     return (channels_redis_options){ .port = t->server.port };
 }
 
-static void start_both(redis_test *t, const channels_redis_options *options)
-{
-    redis_node_start(&t->a, "node-a", options);
-    redis_node_start(&t->b, "node-b", options);
-}
-
-static bool up(const redis_node *n)
-{
-    return n->state == CHANNELS_REDIS_UP;
-}
-
 static int setup(void **state)
 {
     redis_test *t = calloc(1, sizeof *t);
     *state = t;
     redis_server_start(&t->server, NULL);
     channels_redis_options options = here(t);
-    start_both(t, &options);
-    redis_until(&t->a, &t->b, up(&t->a) && up(&t->b));
+    redis_nodes_start(&t->a, &t->b, &options);
     return 0;
 }
 
@@ -164,7 +152,7 @@ static void max_message(void **state)
     redis_node_stop(&t->a);
     redis_node_start(&t->a, "node-a",
                      &(channels_redis_options){ .port = t->server.port, .max_message = 1000 });
-    redis_until(&t->a, NULL, up(&t->a));
+    redis_until(&t->a, NULL, redis_is_up(&t->a));
     snprintf(json, sizeof json, "{\"x\":\"%01000d\"}", 0);
     assert_int_equal(channels_pubsub_broadcast(t->a.host.ep, "room:a", "e", channels_json(json)),
                      CHANNELS_ERR_LIMIT);
@@ -202,7 +190,7 @@ static void for_a_hub(void **state)
     channels_pubsub_subscribe(other, "news", count_news, &heard[0], NULL);
     channels_pubsub_subscribe(t->a.host.ep, "news", count_news, &heard[1], NULL);
     redis_until(&t->a, &t->b,
-                up(&t->a) && (channels_endpoint_run(other), redis_info(&t->a).channels >= 3));
+                redis_is_up(&t->a) && (channels_endpoint_run(other), redis_info(&t->a).channels >= 3));
     channels_pubsub_broadcast(other, "room:a", "e", channels_empty());
     hears(&t->b, &t->a, "[null,null,'room:a','e',{}]");
     hears(&t->a, &t->b, "[null,null,'room:a','e',{}]");
@@ -288,7 +276,7 @@ static void prefixes_part(void **state)
     redis_node_stop(&t->b);
     redis_node_start(&t->b, "node-b",
                      &(channels_redis_options){ .port = t->server.port, .prefix = "other " });
-    redis_until(&t->a, &t->b, up(&t->b));
+    redis_until(&t->a, &t->b, redis_is_up(&t->b));
     channels_pubsub_broadcast(t->b.host.ep, "room:a", "e", channels_empty());
     hear(t->b.client, "[null,null,'room:a','e',{}]");
     redis_until(&t->b, &t->a, redis_info(&t->b).queued == 0);
@@ -304,8 +292,7 @@ static void by_unix_socket(void **state)
     redis_test *t = *state;
     redis_server_start(&t->server, NULL);
     channels_redis_options options = { .path = t->server.path };
-    start_both(t, &options);
-    redis_until(&t->a, &t->b, up(&t->a) && up(&t->b));
+    redis_nodes_start(&t->a, &t->b, &options);
     channels_test_expect_log(&t->a.host, t->server.path);
     meet(t);
 }
@@ -315,8 +302,7 @@ static void by_name(void **state)
     redis_test *t = *state;
     redis_server_start(&t->server, NULL); /* not on ::1, which localhost is too in places */
     channels_redis_options options = { .host = "localhost", .port = t->server.port };
-    start_both(t, &options);
-    redis_until(&t->a, &t->b, up(&t->a) && up(&t->b));
+    redis_nodes_start(&t->a, &t->b, &options);
     meet(t);
     redis_node_stop(&t->b);
     options.host = "no.such.name.invalid";
@@ -331,8 +317,7 @@ static void with_password(void **state)
     redis_test *t = *state;
     redis_server_start(&t->server, args);
     channels_redis_options options = { .port = t->server.port, .password = "secret word" };
-    start_both(t, &options);
-    redis_until(&t->a, &t->b, up(&t->a) && up(&t->b));
+    redis_nodes_start(&t->a, &t->b, &options);
     meet(t);
 }
 
@@ -349,8 +334,7 @@ static void with_user(void **state)
     channels_redis_options options = { .port = t->server.port,
                                        .username = "app",
                                        .password = "pass" };
-    start_both(t, &options);
-    redis_until(&t->a, &t->b, up(&t->a) && up(&t->b));
+    redis_nodes_start(&t->a, &t->b, &options);
     meet(t);
     redis_node_stop(&t->b);
     options.prefix = "forbidden:";
@@ -367,7 +351,7 @@ static void in_a_database(void **state)
     redis_node_start(&t->a, "node-a", &options);
     options.database = 3;
     redis_node_start(&t->b, "node-b", &options);
-    redis_until(&t->a, &t->b, up(&t->a) && up(&t->b));
+    redis_until(&t->a, &t->b, redis_is_up(&t->a) && redis_is_up(&t->b));
     assert_non_null(strstr(redis_server_answer(&t->server, "CLIENT LIST"), " db=3 "));
     meet(t);
     redis_node_stop(&t->b);
@@ -457,7 +441,7 @@ static void killed_and_started_again(void **state)
 {
     redis_test *t = *state;
     redis_server_kill(&t->server);
-    redis_until(&t->a, &t->b, !up(&t->a) && !up(&t->b));
+    redis_until(&t->a, &t->b, !redis_is_up(&t->a) && !redis_is_up(&t->b));
     assert_int_equal(channels_pubsub_broadcast(t->a.host.ep, "room:a", "lost", channels_empty()),
                      CHANNELS_OK);
     hear(t->a.client, "[null,null,'room:a','lost',{}]"); /* as ever */
@@ -466,7 +450,7 @@ static void killed_and_started_again(void **state)
     join(t->a.client, "room:a", "1");
     channels_pubsub_subscribe(t->b.host.ep, "new", nothing, NULL, NULL);
     redis_server_start(&t->server, NULL);
-    for (int i = 0; !up(&t->a) || !up(&t->b); i++) {
+    for (int i = 0; !redis_is_up(&t->a) || !redis_is_up(&t->b); i++) {
         assert_true(i < 2000);
         t->a.host.now += 20;
         t->b.host.now += 20;
@@ -487,7 +471,7 @@ static void paused(void **state)
     channels_redis_options options = { .port = t->server.port, .max_queued = 100000 };
     redis_node_stop(&t->a);
     redis_node_start(&t->a, "node-a", &options);
-    redis_until(&t->a, &t->b, up(&t->a));
+    redis_until(&t->a, &t->b, redis_is_up(&t->a));
     kill(t->server.pid, SIGSTOP);
     char json[10000];
     snprintf(json, sizeof json, "{\"x\":\"%09000d\"}", 0);
@@ -527,12 +511,12 @@ static void hangs(void **state)
     kill(t->server.pid, SIGSTOP);
     channels_test_wait(&t->a.host, 9999);
     channels_test_wait(&t->a.host, 9999);
-    assert_true(up(&t->a));
+    assert_true(redis_is_up(&t->a));
     channels_test_wait(&t->a.host, 2);
     assert_string_equal(t->a.states, "connecting;up;down: no answer for 10000 ms;");
     kill(t->server.pid, SIGCONT);
     channels_test_wait(&t->a.host, 100);
-    redis_until(&t->a, &t->b, up(&t->a));
+    redis_until(&t->a, &t->b, redis_is_up(&t->a));
     meet(t);
 }
 
@@ -547,7 +531,7 @@ static void host_was_busy(void **state)
         channels_test_wait(&t->a.host, 0);
         redis_turn(&t->b, 20);
     }
-    assert_true(up(&t->a));
+    assert_true(redis_is_up(&t->a));
     meet(t);
 }
 

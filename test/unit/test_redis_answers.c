@@ -192,7 +192,7 @@ static void moves_for_ever(void **state)
     fake *f = *state;
     char text[64];
     f->options.sharded = true;
-    snprintf(text, sizeof text, "-MOVED 3999 localhost:%u\r\n", (unsigned)f->options.port);
+    snprintf(text, sizeof text, "-MOVED 3999 127.0.0.1:%u\r\n", (unsigned)f->options.port);
     redis_node_start(&f->n, "node", &f->options);
     for (int i = 0; i < 6; i++) {
         accept_both(f);

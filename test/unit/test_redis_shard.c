@@ -107,16 +107,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static bool up(const redis_node *n)
-{
-    return n->state == CHANNELS_REDIS_UP;
-}
-
 static void start_both(shard_test *t)
 {
-    redis_node_start(&t->a, "node-a", &t->options);
-    redis_node_start(&t->b, "node-b", &t->options);
-    redis_until(&t->a, &t->b, up(&t->a) && up(&t->b));
+    redis_nodes_start(&t->a, &t->b, &t->options);
     assert_string_equal(t->a.states, "connecting;up;");
 }
 
@@ -173,7 +166,7 @@ static void another_member(void **state)
     redis_node_stop(&t->b);
     choose_prefix(t, false);
     redis_node_start(&t->b, "node-b", &t->options);
-    redis_until(&t->b, NULL, up(&t->b));
+    redis_until(&t->b, NULL, redis_is_up(&t->b));
     snprintf(channel, sizeof channel, "{%s}room:a", t->prefix);
     assert_true(subscribed(&t->low, channel, 1));
 }
@@ -194,9 +187,9 @@ static void slot_moves(void **state)
     choose_prefix(t, true);
     start_both(t);
     give_away(t, slot_of(t, t->prefix));
-    redis_until(&t->a, &t->b, !up(&t->a) && !up(&t->b));
+    redis_until(&t->a, &t->b, !redis_is_up(&t->a) && !redis_is_up(&t->b));
     assert_string_equal(t->a.states, "connecting;up;down: Redis has ended the subscription;");
-    for (int i = 0; !up(&t->a) || !up(&t->b); i++) {
+    for (int i = 0; !redis_is_up(&t->a) || !redis_is_up(&t->b); i++) {
         assert_true(i < 2000);
         t->a.host.now += 20;
         t->b.host.now += 20;
@@ -215,7 +208,7 @@ static void not_sharded(void **state)
     redis_node_start(&t->a, "node-a", &t->options);
     t->options.port = t->high.port;
     redis_node_start(&t->b, "node-b", &t->options);
-    redis_until(&t->a, &t->b, up(&t->a) && up(&t->b));
+    redis_until(&t->a, &t->b, redis_is_up(&t->a) && redis_is_up(&t->b));
     meet(t);
 }
 

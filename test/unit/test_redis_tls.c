@@ -73,18 +73,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static bool up(const redis_node *n)
-{
-    return n->state == CHANNELS_REDIS_UP;
-}
-
-static void start_both(tls_test *t)
-{
-    redis_node_start(&t->a, "node-a", &t->options);
-    redis_node_start(&t->b, "node-b", &t->options);
-    redis_until(&t->a, &t->b, up(&t->a) && up(&t->b));
-}
-
 static void meet(tls_test *t)
 {
     channels_pubsub_broadcast(t->a.host.ep, "room:a", "there", channels_empty());
@@ -118,7 +106,7 @@ static void messages(void **state)
     memset(json, 'x', size);
     memcpy(json, "{\"x\":\"", 6);
     strcpy(json + size - 2, "\"}");
-    start_both(t);
+    redis_nodes_start(&t->a, &t->b, &t->options);
     meet(t);
     for (unsigned i = 0; i < 3; i++) {
         channels_pubsub_broadcast(t->a.host.ep, "room:a", "large", channels_json(json));
@@ -135,11 +123,11 @@ static void messages(void **state)
 static void comes_back(void **state)
 {
     tls_test *t = *state;
-    start_both(t);
+    redis_nodes_start(&t->a, &t->b, &t->options);
     redis_server_kill(&t->server);
-    redis_until(&t->a, &t->b, !up(&t->a) && !up(&t->b));
+    redis_until(&t->a, &t->b, !redis_is_up(&t->a) && !redis_is_up(&t->b));
     start_server(t);
-    for (int i = 0; !up(&t->a) || !up(&t->b); i++) {
+    for (int i = 0; !redis_is_up(&t->a) || !redis_is_up(&t->b); i++) {
         assert_true(i < 2000);
         t->a.host.now += 20;
         t->b.host.now += 20;
@@ -154,7 +142,7 @@ static void errors_of_the_host(void **state)
 {
     tls_test *t = *state;
     redis_node_start(&t->a, "node-a", &t->options);
-    for (int i = 0; !up(&t->a); i++) {
+    for (int i = 0; !redis_is_up(&t->a); i++) {
         assert_true(i < 4000);
         ERR_raise(ERR_LIB_USER, 1);
         redis_turn(&t->a, 2);
@@ -242,7 +230,7 @@ static void does_not_spin(void **state)
         assert_int_equal(t->a.watched[i].events, CHANNELS_REDIS_READ);
     assert_true(channels_endpoint_timeout(t->a.host.ep) > 0);
     kill(t->server.pid, SIGCONT);
-    redis_until(&t->a, NULL, up(&t->a));
+    redis_until(&t->a, NULL, redis_is_up(&t->a));
 }
 
 #define TLS_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
