@@ -73,7 +73,6 @@ channels__entry *channels__entry_add(channels__state *state, channels__replica *
         return NULL;
     }
     channels__map_insert(&r->entries, &e->node);
-    state->counts.entries++;
     if (show)
         channels__index_show(e);
     return e;
@@ -129,7 +128,6 @@ static void forget(channels__state *state, channels__entry *e)
     channels__map_remove(&e->replica->entries, &e->node);
     channels__index_unref(state, e->key);
     entry_free(state, e);
-    state->counts.entries--;
 }
 
 bool channels__entry_remove(channels__state *state, channels__entry *e)

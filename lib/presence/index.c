@@ -119,7 +119,6 @@ void channels__index_show(channels__entry *e)
         key->topic->nkeys++;
     }
     channels__list_append(&key->metas, &e->link);
-    key->topic->nmetas++;
     e->replica->shown++;
 }
 
@@ -127,7 +126,6 @@ void channels__index_hide(channels__entry *e)
 {
     channels__index_key *key = e->key;
     channels__list_remove(&e->link);
-    key->topic->nmetas--;
     e->replica->shown--;
     if (channels__list_empty(&key->metas)) {
         channels__list_remove(&key->link);

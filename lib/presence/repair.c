@@ -22,8 +22,6 @@ static bool finish(channels__state *state, const char *node, channels__writer *w
     size_t len;
     const void *data = state->left ? NULL : channels__writer_end(w, m, &len);
     if (data != NULL) {
-        state->counts.sent++;
-        state->counts.sent_bytes += len;
         state->config.events->send(state->config.arg, node, data, len);
     }
     channels__writer_deinit(w);
@@ -93,7 +91,6 @@ void channels__ask(channels__state *state, channels__replica *r)
                                   .from = r->applied,
                                   .to = r->cursor };
     r->wait = CHANNELS__REPEAT_TICKS;
-    state->counts.requests++;
     channels__say(state, r->name, &m);
 }
 
@@ -106,7 +103,6 @@ void channels__answer(channels__state *state, const channels__replica *r,
     if (request->to != 0 || from < state->history.floor) {
         m.type = CHANNELS__SNAPSHOT;
         m.from = request->to < state->clock ? request->to : state->clock;
-        state->counts.snapshots++;
     }
     say_changes(state, r->name, &m);
 }

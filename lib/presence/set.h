@@ -28,8 +28,8 @@
 /* Both exist as long as an entry names them, shown or not. */
 typedef struct channels__index_topic {
     channels__map_node node;
-    channels__list keys; /* that have an entry which is shown, as are the two counts */
-    size_t nkeys, nmetas;
+    channels__list keys; /* that have an entry which is shown */
+    size_t nkeys; /* of them */
     size_t refs;
     uint32_t len;
     char name[];
@@ -168,7 +168,6 @@ struct channels__state {
     bool left;        /* said bye: sends nothing any more */
     uint32_t ids;     /* of requests; begins anywhere, as answers to an earlier life may come */
     channels__lives over, strange; /* not let in again; complained of */
-    channels__state_counts counts;
 };
 
 /* --- entry.c: false or NULL if it could not be, for lack of memory; then nothing changed --- */

@@ -147,12 +147,6 @@ size_t channels__state_keys(const channels__state *state, channels__str topic)
     return t != NULL ? t->nkeys : 0;
 }
 
-size_t channels__state_metas(const channels__state *state, channels__str topic)
-{
-    const channels__index_topic *t = channels__index_topic_find(state, topic);
-    return t != NULL ? t->nmetas : 0;
-}
-
 static bool each_meta(const channels__index_key *key,
                       bool (*fn)(void *arg, const channels__meta *meta), void *arg)
 {
@@ -196,10 +190,4 @@ void channels__state_nodes(const channels__state *state,
         if (!r->over)
             fn(arg, r->name, r->incarnation, r->status, r->entries.count);
     }
-}
-
-void channels__state_count(const channels__state *state, channels__state_counts *counts)
-{
-    *counts = state->counts;
-    counts->own_entries = state->self->entries.count;
 }

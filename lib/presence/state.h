@@ -119,9 +119,8 @@ void channels__state_bye(channels__state *state);
 
 /* --- Reading: what is shown ----------------------------------------------------------------- */
 
-/* Number of keys, and of metas, in a topic. */
+/* The number of keys in a topic. */
 size_t channels__state_keys(const channels__state *state, channels__str topic);
-size_t channels__state_metas(const channels__state *state, channels__str topic);
 /* Each meta of the topic, those of one key one after the other, in the order in which they came; an
  * update leaves it in its place. `fn` false stops. */
 void channels__state_list(const channels__state *state, channels__str topic,
@@ -142,12 +141,5 @@ void channels__state_nodes(const channels__state *state,
                            void (*fn)(void *arg, const char *node, uint64_t incarnation,
                                       channels__node_status status, size_t entries),
                            void *arg);
-/* What it sent and took since it began. */
-typedef struct channels__state_counts {
-    uint64_t entries, own_entries; /* now */
-    uint64_t sent, sent_bytes;     /* messages of all kinds; of them */
-    uint64_t requests, snapshots;  /* ours; parts of ours */
-} channels__state_counts;
-void channels__state_count(const channels__state *state, channels__state_counts *counts);
 
 #endif

@@ -109,9 +109,15 @@ static void post(presence_node *n, const char *node, const void *data, size_t le
         c->largest = len;
 }
 
+enum { REQUEST = 2, SNAPSHOT = 3 }; /* the second byte of a message */
+
 static void on_send(void *arg, const char *node, const void *data, size_t len)
 {
     presence_node *n = arg;
+    unsigned char type = ((const unsigned char *)data)[1];
+    n->sent.bytes += len;
+    n->sent.requests += type == REQUEST;
+    n->sent.snapshots += type == SNAPSHOT;
     if (n->c->lost || presence_random(n->c, 100) < n->c->losing)
         return;
     post(n, node, data, len);
@@ -194,6 +200,7 @@ presence_node *presence_node_start(presence_case *c, unsigned i)
     n->name[0] = (char)('a' + i);
     n->incarnation = ++c->lives * 0x1234567;
     n->trace[0] = '\0';
+    n->sent = (presence_counts){ 0 };
     n->faulty.mem = (channels__mem){ sim_memory_realloc, &n->faulty.memory };
     channels__map_init(&n->view, &views, 99);
     channels__state_config config = c->config;
@@ -326,13 +333,35 @@ static size_t all_topics(const presence_node *n, channels__str *topics, size_t m
     return count;
 }
 
+static bool count_meta(void *arg, const channels__meta *m)
+{
+    (void)m;
+    ++*(size_t *)arg;
+    return true;
+}
+
+size_t presence_metas(const presence_node *n, channels__str topic)
+{
+    size_t count = 0;
+    channels__state_list(n->state, topic, count_meta, &count);
+    return count;
+}
+
+size_t presence_own(const presence_node *n)
+{
+    size_t count = 0;
+    for (channels__map_node *m = NULL; (m = channels__map_next(&n->view, m)) != NULL;)
+        count += ((seen *)(void *)m)->incarnation == n->incarnation;
+    return count;
+}
+
 void presence_check(presence_node *n)
 {
     channels__str topics[20];
     size_t metas = 0, count = all_topics(n, topics, 20);
     for (size_t i = 0; i < count; i++) {
         channels__state_list(n->state, topics[i], is_seen, n);
-        metas += channels__state_metas(n->state, topics[i]);
+        metas += presence_metas(n, topics[i]);
     }
     assert_int_equal(metas, n->view.count);
 }

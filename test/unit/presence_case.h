@@ -20,6 +20,12 @@
 
 typedef struct presence_case presence_case;
 
+/* What a node has sent, whether it arrived or not. */
+typedef struct presence_counts {
+    uint64_t bytes;               /* of messages of all kinds */
+    uint64_t requests, snapshots; /* parts of these */
+} presence_counts;
+
 typedef struct presence_node {
     presence_case *c;
     unsigned number;
@@ -29,8 +35,9 @@ typedef struct presence_node {
     channels__state *state; /* NULL: not running */
     channels__map view;
     char trace[4096]; /* "+key" joins, "-key" leaves, "~key" updates since it was asked for last */
-    unsigned lines;   /* logged */
-    bool refuses;     /* changed() returns false */
+    presence_counts sent;
+    unsigned lines; /* logged */
+    bool refuses;   /* changed() returns false */
 } presence_node;
 
 typedef struct presence_parcel {
@@ -92,6 +99,8 @@ bool presence_same(const presence_node *a, const presence_node *b);
 void presence_reported_at(presence_node *n, const char *text, const char *file, int line);
 /* How `n` sees the node of that name. -1: not at all. */
 int presence_status(const presence_node *n, const char *name);
-size_t presence_held(const presence_node *n, const char *name); /* entries, shown or not */
+size_t presence_held(const presence_node *n, const char *name);     /* entries, shown or not */
+size_t presence_metas(const presence_node *n, channels__str topic); /* that are listed */
+size_t presence_own(const presence_node *n);                        /* that it tracks itself */
 
 #endif

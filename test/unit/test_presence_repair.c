@@ -6,13 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static channels__state_counts counts(const presence_node *n)
-{
-    channels__state_counts it;
-    channels__state_count(n->state, &it);
-    return it;
-}
-
 /* Two that know each other. */
 static void two(presence_case *c, presence_node **a, presence_node **b)
 {
@@ -43,14 +36,14 @@ static void a_lost_delta_is_asked_for(void **state)
     presence_case *c = *state;
     presence_node *a, *b;
     two(c, &a, &b);
-    uint64_t requests = counts(b).requests;
+    uint64_t requests = b->sent.requests;
     presence_track(a, "lost");
     drop(tick_alone(a));
     presence_track(a, "next");
     presence_ticks(c, 1);
     reported(b, "+lost +next");
-    assert_int_equal(counts(b).requests, requests + 1);
-    assert_int_equal(counts(a).snapshots, 0);
+    assert_int_equal(b->sent.requests, requests + 1);
+    assert_int_equal(a->sent.snapshots, 0);
 }
 
 /* Nothing follows: the next heartbeat tells. */
@@ -125,19 +118,19 @@ static void a_request_is_made_again(void **state)
     drop(tick_alone(a));
     presence_track(a, "next");
     presence_parcel *p = tick_alone(a);
-    uint64_t requests = counts(b).requests;
+    uint64_t requests = b->sent.requests;
     c->lost = true;
     presence_put(c, p);
     presence_deliver(c);
-    assert_int_equal(counts(b).requests, requests + 1);
+    assert_int_equal(b->sent.requests, requests + 1);
     presence_ticks(c, 1);
-    assert_int_equal(counts(b).requests, requests + 1);
+    assert_int_equal(b->sent.requests, requests + 1);
     presence_ticks(c, 1);
-    assert_int_equal(counts(b).requests, requests + 2);
+    assert_int_equal(b->sent.requests, requests + 2);
     c->lost = false;
     presence_ticks(c, 2);
     reported(b, "+lost +next");
-    assert_int_equal(counts(b).requests, requests + 3);
+    assert_int_equal(b->sent.requests, requests + 3);
 }
 
 static void much_goes_in_parts(void **state)
@@ -152,12 +145,12 @@ static void much_goes_in_parts(void **state)
     presence_ticks(c, 1);
     assert_int_equal(b->view.count, 100);
     assert_in_range(c->parcels - before, 2, 20);
-    assert_int_equal(counts(b).requests, 0); /* unasked */
+    assert_int_equal(b->sent.requests, 0); /* unasked */
     assert_in_range(c->largest, 500, 1050);
     presence_node *d = presence_node_start(c, 2);
     presence_ticks(c, 1);
     assert_int_equal(d->view.count, 100);
-    assert_in_range(counts(d).requests, 2, 20);
+    assert_in_range(d->sent.requests, 2, 20);
     assert_in_range(c->largest, 500, 1050);
     presence_agree(c);
 }
@@ -213,12 +206,12 @@ static void too_many_missed_removals_take_a_snapshot(void **state)
     presence_track(a, "new");
     presence_ticks(c, 1);
     reported(b, "+new -k1 -k3 -k5 -k7 -k9 ~k4");
-    assert_int_equal(counts(a).snapshots, 1);
+    assert_int_equal(a->sent.snapshots, 1);
     presence_agree(c);
     presence_track(a, "more");
     presence_ticks(c, 1);
     reported(b, "+more");
-    assert_int_equal(counts(a).snapshots, 1);
+    assert_int_equal(a->sent.snapshots, 1);
 }
 
 static void as_many_as_are_kept_do_not(void **state)
@@ -231,7 +224,7 @@ static void as_many_as_are_kept_do_not(void **state)
     miss_removals(c, a, born, 10);
     presence_ticks(c, SILENT + 1);
     reported(b, "+k0 +k1 +k2 +k3 +k4 +k5 +k6 +k7 +k8 +k9 -k1 -k3 -k5 -k7 -k9");
-    assert_int_equal(counts(a).snapshots, 0);
+    assert_int_equal(a->sent.snapshots, 0);
 }
 
 /* More of them within one period: the heartbeat cannot tell them all. */
@@ -249,7 +242,7 @@ static void more_removals_at_once_than_are_kept(void **state)
         presence_untrack(a, born[i]);
     presence_ticks(c, 1);
     assert_int_equal(b->view.count, 1);
-    assert_int_equal(counts(a).snapshots, 1);
+    assert_int_equal(a->sent.snapshots, 1);
     presence_agree(c);
 }
 
@@ -281,7 +274,7 @@ static void things_change_during_a_snapshot(void **state)
             presence_untrack(a, born[56]);
         presence_check(b);
     }
-    assert_true(counts(a).snapshots > 5);
+    assert_true(a->sent.snapshots > 5);
     presence_ticks(c, 3);
     presence_agree(c);
 }
@@ -300,11 +293,11 @@ static void a_lost_part_is_asked_for_again(void **state)
     for (unsigned i = 0; i < 6; i++)
         presence_deliver_one(c);
     drop(presence_take(c));
-    uint64_t parts = counts(a).snapshots;
+    uint64_t parts = a->sent.snapshots;
     assert_true(parts > 1);
     presence_ticks(c, 2);
     presence_agree(c);
-    assert_in_range(counts(a).snapshots - parts, 5, 30);
+    assert_in_range(a->sent.snapshots - parts, 5, 30);
 }
 
 /* The part was on the way so long that the log has told more since. */
@@ -324,7 +317,7 @@ static void a_late_snapshot_brings_nobody_back(void **state)
     presence_deliver_one(c); /* b asks */
     presence_deliver_one(c);
     presence_parcel *snapshot = presence_take(c);
-    assert_int_equal(counts(a).snapshots, 1);
+    assert_int_equal(a->sent.snapshots, 1);
     presence_untrack(a, gone);
     presence_parcel *last = tick_alone(a);
     presence_put(c, first);
@@ -357,7 +350,7 @@ static void a_late_delta_during_a_snapshot_leaves_no_ghost(void **state)
     channels__state_tick(a->state, c->now);
     for (unsigned i = 0; i < 4; i++)
         presence_deliver_one(c);
-    assert_in_range(counts(a).snapshots, 1, 2);
+    assert_in_range(a->sent.snapshots, 1, 2);
     presence_parcel *rest = presence_take(c);
     presence_put(c, late);
     presence_put(c, rest);
@@ -385,16 +378,16 @@ static void the_log_may_overtake_a_snapshot(void **state)
     channels__state_tick(a->state, c->now);
     for (unsigned i = 0; i < 3; i++) /* early; the request; the first part */
         presence_deliver_one(c);
-    assert_int_equal(counts(a).snapshots, 1);
+    assert_int_equal(a->sent.snapshots, 1);
     presence_put(c, late);
     presence_deliver(c);
-    uint64_t parts = counts(a).snapshots;
+    uint64_t parts = a->sent.snapshots;
     assert_in_range(parts, 1, 2);
     presence_track(a, "lost");
     drop(tick_alone(a));
     presence_track(a, "next");
     presence_ticks(c, 1);
-    assert_int_equal(counts(a).snapshots, parts);
+    assert_int_equal(a->sent.snapshots, parts);
     presence_agree(c);
 }
 
@@ -451,7 +444,7 @@ static void a_hundred_thousand_in_a_snapshot(void **state)
     presence_track(a, "wake");
     presence_ticks(c, 1);
     assert_int_equal(b->view.count, 100001);
-    assert_true(counts(a).snapshots > 20);
+    assert_true(a->sent.snapshots > 20);
     assert_in_range(c->largest, 60000, 65536 + 100);
     assert_true(presence_same(a, b));
 }
@@ -480,14 +473,14 @@ static size_t bytes_of_a_change(presence_case *c, unsigned total)
     two(c, &a, &b);
     fill(a, total);
     presence_ticks(c, 1);
-    uint64_t born = presence_track(a, "somebody"), before = counts(a).sent_bytes;
+    uint64_t born = presence_track(a, "somebody"), before = a->sent.bytes;
     presence_ticks(c, 1);
     presence_update(a, born, "{\"x\":1}");
     presence_ticks(c, 1);
     presence_untrack(a, born);
     presence_ticks(c, 1);
     presence_agree(c);
-    uint64_t bytes = counts(a).sent_bytes - before;
+    uint64_t bytes = a->sent.bytes - before;
     presence_node_kill(a);
     presence_node_kill(b);
     return bytes;

@@ -44,7 +44,7 @@ static void own_entries_are_listed_at_once(void **state)
     channels__state_list(a->state, room, list_key, &l);
     assert_string_equal(l.keys, "anna={\"x\":1} anna={} ben={} ");
     assert_int_equal(channels__state_keys(a->state, room), 2);
-    assert_int_equal(channels__state_metas(a->state, room), 3);
+    assert_int_equal(presence_metas(a, room), 3);
     l.keys[0] = '\0';
     channels__state_list(a->state, room, list_one, &l);
     assert_string_equal(l.keys, "anna={\"x\":1} ");
@@ -67,7 +67,7 @@ static void what_is_not_there_is_said(void **state)
     assert_int_equal(presence_untrack(a, born), CHANNELS_OK);
     assert_int_equal(presence_untrack(a, born), CHANNELS_ERR_CLOSED);
     assert_int_equal(channels__state_keys(a->state, channels__str_z("room:9")), 0);
-    assert_int_equal(channels__state_metas(a->state, channels__str_z("room:9")), 0);
+    assert_int_equal(presence_metas(a, channels__str_z("room:9")), 0);
     channels__state_list(a->state, channels__str_z("room:9"), list_key, &l);
     channels__state_get(a->state, channels__str_z("room:9"), channels__str_z("x"), list_key, &l);
     assert_string_equal(l.keys, "");
@@ -220,7 +220,7 @@ static void many_topics_and_keys(void **state)
     presence_ticks(c, 2);
     presence_agree(c);
     assert_int_equal(presence_held(a, "b"), 134);
-    assert_int_equal(channels__state_metas(a->state, channels__str_z("room:1")), 100);
+    assert_int_equal(presence_metas(a, channels__str_z("room:1")), 100);
     assert_int_equal(channels__state_keys(b->state, channels__str_z("room:1")), 25);
 }
 
@@ -558,22 +558,6 @@ static void only_so_many_nodes(void **state)
     reported(a, "+x -x");
 }
 
-static void counts_tell_what_there_is(void **state)
-{
-    presence_case *c = *state;
-    presence_node *a = presence_node_start(c, 0), *b = presence_node_start(c, 1);
-    channels__state_counts counts;
-    presence_track(a, "alice");
-    presence_track(a, "anna");
-    presence_track(b, "bob");
-    presence_ticks(c, 2);
-    channels__state_count(a->state, &counts);
-    assert_int_equal(counts.entries, 3);
-    assert_int_equal(counts.own_entries, 2);
-    assert_true(counts.sent >= 1 && counts.sent_bytes >= 20);
-    assert_int_equal(counts.snapshots, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -603,7 +587,6 @@ int main(void)
         PRESENCE_TEST(late_ticks_find_who_is_down),
         PRESENCE_TEST(two_of_one_name),
         PRESENCE_TEST(only_so_many_nodes),
-        PRESENCE_TEST(counts_tell_what_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
