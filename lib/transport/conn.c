@@ -396,10 +396,7 @@ static int read_frames(channels_conn *c, const void *data, size_t len)
     const channels__ws_limits limits = { options->max_message, options->max_empty_fragments };
     int err = CHANNELS_OK;
     restart_idle(c);
-    if (!channels__ws_in_give(ws, &c->in.ws, data, len)) {
-        farewell(c, CHANNELS_BROKEN, 1011);
-        return CHANNELS_ERR_NOMEM;
-    }
+    channels__ws_give(ws, data, len);
     while (c->state == CHANNELS__CONN_OPEN) { /* what fails ends that */
         channels__ws_got got = channels__ws_next(ws, &c->in.ws, &limits);
         if (got.event == CHANNELS__WS_NONE)

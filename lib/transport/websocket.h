@@ -1,9 +1,9 @@
 /* websocket.h - WebSocket frames: bytes into messages, messages into frames. The only user of
  * wslay, and of its frame layer alone.
  *
- * A frame context is 4 KB: a few are kept by the endpoint and lent to a connection while bytes of a
- * frame are in flight. An idle connection owns nothing here. wslay unmasks and refuses what is
- * wrong with the shape of a frame; what is judged here is listed in websocket.c. */
+ * A frame context is 4 KB: a few are kept by the endpoint and lent to a connection while a frame of
+ * its is in flight. An idle connection owns nothing here. wslay unmasks and refuses what is wrong
+ * with the shape of a frame; what is judged here is listed in websocket.c. */
 #ifndef CHANNELS_TRANSPORT_WEBSOCKET_H
 #define CHANNELS_TRANSPORT_WEBSOCKET_H
 
@@ -27,6 +27,10 @@ typedef struct channels__ws {
     struct wslay_frame_context *sender;
     uint8_t header[CHANNELS__HEADROOM]; /* of the frame that is being made */
     size_t header_len;
+    const uint8_t *bytes; /* in hand: what has arrived and was not yet read */
+    size_t len;
+    uint8_t *plain; /* the message in hand, unmasked; kept, 64 KB at most */
+    size_t plain_size;
     channels__ws_lens *spare;
     unsigned nspare;
 } channels__ws;
@@ -54,7 +58,7 @@ typedef enum {
 
 typedef struct channels__ws_got {
     channels__ws_event event;
-    const void *data; /* good until the next call for this connection */
+    const void *data; /* good until the next call for any connection */
     size_t len;
     int code;
 } channels__ws_got;
@@ -72,9 +76,9 @@ void channels__ws_frame(channels__ws *ws, channels_buf *payload, channels__ws_op
 /* A Close frame; code 0: without one. Its length. */
 size_t channels__ws_close_frame(channels__ws *ws, int code, uint8_t dst[CHANNELS__WS_CLOSE_SIZE]);
 
-/* Bytes have arrived: they are borrowed until channels__ws_next() has returned CHANNELS__WS_NONE,
- * or channels__ws_in_end() was called. False if memory ran out. */
-bool channels__ws_in_give(channels__ws *ws, channels__ws_in *in, const void *data, size_t len);
+/* Bytes of one connection have arrived: they are borrowed until channels__ws_next() has returned
+ * CHANNELS__WS_NONE for it, or is called for it no more. */
+void channels__ws_give(channels__ws *ws, const void *data, size_t len);
 /* The next thing in them. After a Close, a fault or lack of memory there is no next. */
 channels__ws_got channels__ws_next(channels__ws *ws, channels__ws_in *in,
                                    const channels__ws_limits *limits);
