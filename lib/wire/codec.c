@@ -16,6 +16,7 @@ struct channels__codec_block {
 void channels__codec_init(channels_codec *codec, const channels__mem *mem)
 {
     channels__scratch_init(&codec->scratch, mem);
+    channels__scratch_init(&codec->around, mem);
     codec->blocks = NULL;
     codec->max_nesting = CHANNELS__JSON_NESTING;
 }
@@ -33,6 +34,7 @@ void channels__codec_deinit(channels_codec *codec)
 {
     channels__codec_release(codec, NULL);
     channels__scratch_deinit(&codec->scratch);
+    channels__scratch_deinit(&codec->around);
 }
 
 void *channels_codec_alloc(channels_codec *codec, size_t n)

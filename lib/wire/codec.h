@@ -11,6 +11,7 @@ typedef struct channels__codec_block channels__codec_block;
 /* The endpoint's. */
 struct channels_codec {
     channels__scratch scratch;     /* of the message in hand */
+    channels__scratch around;      /* of the message that is being written */
     channels__codec_block *blocks; /* of channels_codec_alloc(), the newest first */
     uint32_t max_nesting;          /* of a payload that is decoded */
 };

@@ -83,10 +83,7 @@ int channels__envelope_read(channels__scratch *scratch,
 
 static void write_string(channels__writer *w, channels__str text)
 {
-    if (w->to != NULL)
-        w->len = (size_t)(channels__json_escape(text, w->to + w->len) - w->to);
-    else
-        w->len += channels__json_escaped_len(text);
+    w->to = channels__json_escape(text, w->to);
 }
 
 void channels__write_ref(channels__writer *w, channels__str ref)
@@ -121,22 +118,38 @@ void channels__write_payload(channels__writer *w, const channels_outgoing *out)
         write_string(w, out->status);
         channels__write_z(w, ",\"response\":");
     }
-    channels__write(w, out->payload.data, out->payload.len);
+    w->payload = w->to;
     if (reply)
         channels__write_z(w, "}");
 }
 
-int channels__envelope_write(const channels__mem *mem, const channels_outgoing *out,
+/* What is written around the payload is not longer; names count six times, for their escapes. */
+static size_t most_around(const channels_outgoing *out)
+{
+    const size_t literals = 64 + sizeof "\"phx_reply\"{\"status\":,\"response\":}nullnull" + 3 * 2;
+    return literals + out->join_ref.n + out->ref.n + out->raw_topic.n +
+           6 * (out->topic.n + out->event.n + out->status.n);
+}
+
+int channels__envelope_write(channels__scratch *scratch, const channels_outgoing *out,
                              void (*layout)(channels__writer *w, const channels_outgoing *out),
                              channels_buf **buf)
 {
-    channels__writer measure = { NULL, 0 };
-    layout(&measure, out);
-    channels_buf *made = channels__buf_new(mem, measure.len);
+    size_t most = most_around(out);
+    if (!channels__scratch_reserve(scratch, most))
+        return CHANNELS_ERR_NOMEM;
+    char *around = channels__scratch_take(scratch, most);
+    channels__writer w = { around, NULL };
+    layout(&w, out);
+    size_t before = (size_t)(w.payload - around), behind = (size_t)(w.to - w.payload);
+    channels_buf *made = channels__buf_new(scratch->mem, before + out->payload.len + behind);
     if (made == NULL)
         return CHANNELS_ERR_NOMEM;
-    channels__writer writer = { channels__buf_bytes(made), 0 };
-    layout(&writer, out);
+    char *to = channels__buf_bytes(made);
+    memcpy(to, around, before);
+    if (out->payload.len != 0)
+        memcpy(to + before, out->payload.data, out->payload.len);
+    memcpy(to + before + out->payload.len, w.payload, behind);
     *buf = made;
     return CHANNELS_OK;
 }

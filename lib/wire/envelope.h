@@ -27,17 +27,16 @@ channels__str channels__envelope_name(channels__scratch *scratch, channels__str 
 /* `text` as a JSON string in the scratch. */
 channels__str channels__envelope_quote(channels__scratch *scratch, channels__str text);
 
-/* Where text is written, or only measured while `to` is NULL. */
+/* Where what stands around a payload is written; there is room for all of it. */
 typedef struct channels__writer {
-    char *to;
-    size_t len;
+    char *to;      /* behind what was written */
+    char *payload; /* where the payload belongs */
 } channels__writer;
 
 static inline void channels__write(channels__writer *w, const char *text, size_t n)
 {
-    if (w->to != NULL && n > 0)
-        memcpy(w->to + w->len, text, n);
-    w->len += n;
+    memcpy(w->to, text, n);
+    w->to += n;
 }
 /* Inline, so that the lengths of literals are known when compiling. */
 static inline void channels__write_z(channels__writer *w, const char *literal)
@@ -47,10 +46,12 @@ static inline void channels__write_z(channels__writer *w, const char *literal)
 void channels__write_ref(channels__writer *w, channels__str ref);
 void channels__write_topic(channels__writer *w, const channels_outgoing *out);
 void channels__write_event(channels__writer *w, const channels_outgoing *out);
+/* Once, in a layout. */
 void channels__write_payload(channels__writer *w, const channels_outgoing *out);
 
-/* What `layout` writes, in a new buf of that size. 0 or CHANNELS_ERR_NOMEM. */
-int channels__envelope_write(const channels__mem *mem, const channels_outgoing *out,
+/* What `layout` writes, and the payload, in a new buf. Literals of a layout: 64 bytes at most.
+ * Forgets what was taken of `scratch`. 0 or CHANNELS_ERR_NOMEM. */
+int channels__envelope_write(channels__scratch *scratch, const channels_outgoing *out,
                              void (*layout)(channels__writer *w, const channels_outgoing *out),
                              channels_buf **buf);
 

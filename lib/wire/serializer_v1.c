@@ -81,7 +81,7 @@ static int encode(channels_codec *codec, const channels_outgoing *out, channels_
     if (out->payload.kind == CHANNELS_BINARY)
         return CHANNELS_ERR_INVALID;
     *kind = CHANNELS_JSON;
-    return channels__envelope_write(codec->scratch.mem, out, layout, buf);
+    return channels__envelope_write(&codec->around, out, layout, buf);
 }
 
 const channels_serializer channels__serializer_v1 = {

@@ -15,26 +15,10 @@
 #define FIELD_MAX 255u
 #define REF_ROOM (6 * FIELD_MAX + 2) /* the longest spelling of a ref that can be sent */
 
-static bool split(channels__json *json, channels__str values[CHANNELS__FIELDS])
-{
-    channels__str more;
-    for (int i = 0; i < CHANNELS__FIELDS; i++) {
-        if (!channels__json_char(json, i == 0 ? '[' : ',') ||
-            !channels__json_value(json, &values[i]))
-            return false;
-    }
-    while (channels__json_char(json, ',')) {
-        if (!channels__json_value(json, &more))
-            return false;
-    }
-    return channels__json_char(json, ']') && channels__json_end(json);
-}
-
 static int decode_text(channels_codec *codec, channels__str text, channels_incoming *msg)
 {
     channels__str values[CHANNELS__FIELDS];
-    channels__json json = { text.p, text.p + text.n, codec->max_nesting };
-    if (!split(&json, values))
+    if (!channels__json_array(text, codec->max_nesting, values, CHANNELS__FIELDS))
         return CHANNELS_ERR_PROTOCOL;
     return channels__envelope_read(&codec->scratch, values, msg);
 }
@@ -185,7 +169,7 @@ static int encode(channels_codec *codec, const channels_outgoing *out, channels_
     *kind = out->payload.kind;
     if (out->payload.kind == CHANNELS_BINARY)
         return encode_binary(codec->scratch.mem, out, buf);
-    return channels__envelope_write(codec->scratch.mem, out, layout, buf);
+    return channels__envelope_write(&codec->around, out, layout, buf);
 }
 
 const channels_serializer channels__serializer_v2 = {
