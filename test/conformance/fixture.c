@@ -203,18 +203,18 @@ static int room_join(channels_channel *ch, const channels_msg *msg, void *user)
     return msg->payload.len > 2 ? join_reply(ch, &msg->payload) : CHANNELS_OK;
 }
 
-/* Looks at the last bytes of each key: a payload without a repeated one is not copied. */
+/* Looks at the last four bytes of each key: a payload without a repeated one is not copied. */
 static bool may_repeat_a_key(const char *p, size_t n)
 {
-    uint64_t seen[8];
+    uint32_t seen[8];
     size_t count = 0;
     for (const char *colon = p; (colon = memchr(colon, ':', n - (size_t)(colon - p))); colon++) {
-        uint64_t tail = 0;
-        if (strchr(" \t\r\n", colon[-1]) != NULL)
+        uint32_t tail = 0;
+        if (colon[-1] == ' ' || colon[-1] == '\t' || colon[-1] == '\r' || colon[-1] == '\n')
             return true;
         if (colon[-1] != '"')
             continue;
-        for (const char *c = colon - 2; c > p && *c != '"' && c > colon - 9; c--)
+        for (const char *c = colon - 2; c > p && *c != '"' && c > colon - 6; c--)
             tail = tail << 8 | (unsigned char)*c;
         for (size_t i = 0; i < count; i++)
             if (seen[i] == tail)
