@@ -595,7 +595,7 @@ CHANNELS_API void *channels_conn_user(const channels_conn *conn);
  * goodbye by itself: go on with channels_conn_want(). NOT FROM CALLBACKS. */
 CHANNELS_API int channels_conn_feed(channels_conn *conn, const void *data, size_t len);
 /* Fills at most `max` entries with what waits, 0 if nothing does. Good until the next call for
- * this connection or any call that runs callbacks. */
+ * this connection, of this function for another one, or any call that runs callbacks. */
 CHANNELS_API int channels_conn_output(channels_conn *conn, struct iovec *iov, int max);
 /* The first `len` bytes of it have been written. */
 CHANNELS_API void channels_conn_sent(channels_conn *conn, size_t len);

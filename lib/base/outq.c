@@ -1,6 +1,10 @@
 /* outq.c - see outq.h. */
 #include "base/outq.h"
 
+#include <string.h>
+
+#define SMALL 1024u /* bytes that are copied sooner than given an entry of their own */
+
 static uintptr_t *slot(channels__outq *q, uint32_t i)
 {
     uintptr_t *ring = q->size > CHANNELS__OUTQ_FEW ? q->ring.many : q->ring.few;
@@ -58,13 +62,28 @@ bool channels__outq_push(channels__outq *q, const channels__mem *mem, channels_b
     return true;
 }
 
-int channels__outq_view(const channels__outq *q, struct iovec *iov, int max)
+int channels__outq_view(const channels__outq *q, struct iovec *iov, int max, char *room,
+                        size_t size)
 {
     int n = 0;
-    for (size_t skip = q->sent; n < max && (uint32_t)n < q->count; n++, skip = 0) {
-        channels_buf *buf = channels__outq_at(q, (uint32_t)n);
-        iov[n].iov_base = channels__buf_bytes(buf) + skip;
-        iov[n].iov_len = buf->len - skip;
+    size_t skip = q->sent;
+    char *to = room;
+    for (uint32_t i = 0; i < q->count; i++, skip = 0) {
+        channels_buf *buf = channels__outq_at(q, i);
+        char *bytes = channels__buf_bytes(buf) + skip;
+        size_t len = buf->len - skip;
+        bool small = len <= SMALL && len <= size - (size_t)(to - room) && q->count > 1;
+        bool follows = small && n != 0 && (char *)iov[n - 1].iov_base + iov[n - 1].iov_len == to;
+        if (!follows && n == max)
+            break;
+        if (small) {
+            bytes = memcpy(to, bytes, len);
+            to += len;
+        }
+        if (follows)
+            iov[n - 1].iov_len += len;
+        else
+            iov[n++] = (struct iovec){ bytes, len };
     }
     return n;
 }

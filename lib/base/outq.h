@@ -28,8 +28,11 @@ void channels__outq_clear(channels__outq *q, const channels__mem *mem);
 /* Takes a reference of its own; false if memory ran out, or at a buf of 4 GB or more. */
 bool channels__outq_push(channels__outq *q, const channels__mem *mem, channels_buf *buf, bool mark);
 channels_buf *channels__outq_at(const channels__outq *q, uint32_t i); /* i < q->count */
-/* Fills at most `max` entries: how many. */
-int channels__outq_view(const channels__outq *q, struct iovec *iov, int max);
+/* Fills at most `max` entries: how many. Of several bufs, small ones that follow one another share an
+ * entry: they are copied to `room` while they fit into its `size` bytes, since the kernel takes a
+ * kilobyte of one piece sooner than ten pieces of it. */
+int channels__outq_view(const channels__outq *q, struct iovec *iov, int max, char *room,
+                        size_t size);
 /* Of *len bytes that have left, takes as many as still belonged to the first buf. If that was all
  * of it, it is out of the queue and returned, its reference now the caller's; NULL if *len is used
  * up or nothing waits. */

@@ -198,7 +198,10 @@ bool channels__conn_queue(channels_conn *c, channels_buf *buf)
 
 int channels_conn_output(channels_conn *c, struct iovec *iov, int max)
 {
-    int n = c->state != CHANNELS__CONN_OVER ? channels__outq_view(&c->out, iov, max) : 0;
+    channels__conns *conns = channels__conns_of(c);
+    int n = 0;
+    if (c->state != CHANNELS__CONN_OVER)
+        n = channels__outq_view(&c->out, iov, max, conns->room, sizeof conns->room);
     if (n < max && c->state == CHANNELS__CONN_ENDING && c->goodbye_sent < c->goodbye_len) {
         iov[n].iov_base = c->goodbye + c->goodbye_sent;
         iov[n++].iov_len = (size_t)(c->goodbye_len - c->goodbye_sent);

@@ -90,6 +90,7 @@ typedef struct channels__conns {
     channels__alarms request; /* a request has to be there, or an answer to go on leaving */
     channels__alarms linger;
     channels__alarms resume; /* 0 ms: to go on with what is held */
+    char room[16384];        /* small frames one behind the other, for channels_conn_output() */
 } channels__conns;
 
 static inline channels__conns *channels__conns_of(const channels_conn *c)

@@ -878,8 +878,8 @@ static void told_once(conn_case *t)
     conn_text(&t->a, "['1','4','room:a','shout',{}]");
     assert_null(ready(t)); /* it has been told */
     wants(&t->b, READ | WRITE);
-    assert_int_equal(channels_conn_output(t->b.conn, iov, 8), 3);
-    channels_conn_sent(t->b.conn, iov[0].iov_len + 1);
+    assert_int_equal(channels_conn_output(t->b.conn, iov, 8), 1); /* three in a row */
+    channels_conn_sent(t->b.conn, iov[0].iov_len / 3 + 1);
     assert_null(ready(t));
     conn_flush(&t->b);
     assert_null(ready(t));
