@@ -2,7 +2,6 @@
 #include "base/buf.h"
 
 #include <assert.h>
-#include <string.h>
 
 channels_buf *channels__buf_new(const channels__mem *mem, size_t len)
 {
@@ -20,12 +19,11 @@ channels_buf *channels__buf_new(const channels__mem *mem, size_t len)
     return buf;
 }
 
-void channels__buf_prepend(channels_buf *buf, const void *bytes, size_t n)
+void channels__buf_prepend(channels_buf *buf, size_t n)
 {
     assert(n <= buf->start && buf->refs == 1);
     buf->start -= (uint32_t)n;
     buf->len += n;
-    memcpy(buf->room + buf->start, bytes, n);
 }
 
 channels_buf *channels_buf_ref(channels_buf *buf)

@@ -29,7 +29,8 @@ static inline char *channels__buf_bytes(channels_buf *buf)
 {
     return buf->room + buf->start;
 }
-/* Shows `n` more bytes in front, n <= start; only before the buf is shared. */
-void channels__buf_prepend(channels_buf *buf, const void *bytes, size_t n);
+/* Shows `n` more bytes in front, which the caller has set, n <= start; only before the buf is
+ * shared. */
+void channels__buf_prepend(channels_buf *buf, size_t n);
 
 #endif

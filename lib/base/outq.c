@@ -40,7 +40,7 @@ void channels__outq_clear(channels__outq *q, const channels__mem *mem)
 
 static bool grow(channels__outq *q, const channels__mem *mem)
 {
-    uint32_t size = q->size * 2;
+    uint32_t size = q->size == CHANNELS__OUTQ_FEW ? 16 : q->size * 2;
     uintptr_t *many = size > q->size ? channels__alloc(mem, size * sizeof *many) : NULL;
     if (many == NULL)
         return false;

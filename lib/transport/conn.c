@@ -131,8 +131,7 @@ void channels__conn_end(channels_conn *c)
 static void farewell(channels_conn *c, channels_reason why, int code)
 {
     drop_socket(c, why);
-    c->goodbye_len =
-        (uint8_t)channels__ws_close_frame(&channels__conns_of(c)->ws, code, c->goodbye);
+    c->goodbye_len = (uint8_t)channels__ws_close_frame(code, c->goodbye);
     channels__conn_end(c);
 }
 
@@ -275,9 +274,8 @@ void channels_conn_sent(channels_conn *c, size_t len)
 
 static channels_buf *frame(channels_endpoint *ep, channels_buf *msg, channels_kind kind)
 {
-    channels__conns *conns = ep->transport;
-    channels__ws_frame(&conns->ws, msg,
-                       kind == CHANNELS_JSON ? CHANNELS__WS_OP_TEXT : CHANNELS__WS_OP_BINARY);
+    (void)ep;
+    channels__ws_frame(msg, kind == CHANNELS_JSON ? CHANNELS__WS_OP_TEXT : CHANNELS__WS_OP_BINARY);
     return msg;
 }
 
@@ -361,7 +359,7 @@ static bool pong(channels_conn *c, const void *data, size_t len)
     buf->len = len;
     if (len != 0)
         memcpy(channels__buf_bytes(buf), data, len);
-    channels__ws_frame(&channels__conns_of(c)->ws, buf, CHANNELS__WS_OP_PONG);
+    channels__ws_frame(buf, CHANNELS__WS_OP_PONG);
     return true;
 }
 
@@ -505,10 +503,7 @@ static bool make_conns(channels_endpoint *ep)
         channels__longpoll_join(ep) ? channels__alloc(&ep->mem, sizeof *conns) : NULL;
     if (conns == NULL)
         return false;
-    if (!channels__ws_init(&conns->ws, &ep->mem)) {
-        channels__free(&ep->mem, conns, sizeof *conns);
-        return false;
-    }
+    channels__ws_init(&conns->ws, &ep->mem);
     channels__list_init(&conns->ready);
     channels__list_init(&conns->resting);
     channels__add_alarms(ep, &conns->request, ep->config.http_timeout_ms, time_is_up);

@@ -141,24 +141,37 @@ static void give_back(channels__ws *ws, channels__ws_lens *lens)
 
 /* --- Frames to clients -------------------------------------------------------------------- */
 
-/* wslay_frame_send() hands over the header, then the payload, which is in its place already. */
-static ssize_t keep_header(const uint8_t *data, size_t len, int flags, void *user)
+/* Of a frame that is neither masked nor a piece of one; ends at `end`. Its length. */
+static size_t put_header(uint8_t *end, uint8_t opcode, size_t len)
 {
-    channels__ws *ws = user;
-    (void)flags;
-    if (ws->header_len == 0) {
-        memcpy(ws->header, data, len);
-        ws->header_len = len;
-    }
-    return (ssize_t)len;
+    size_t bytes = len < 126 ? 0 : len < 65536 ? 2 : 8;
+    uint8_t *head = end - 2 - bytes;
+    head[0] = 0x80 | opcode;
+    head[1] = (uint8_t)(bytes == 0 ? len : bytes == 2 ? 126 : 127);
+    for (; bytes != 0; bytes--, len >>= 8)
+        head[1 + bytes] = (uint8_t)len;
+    return (size_t)(end - head);
 }
 
-bool channels__ws_init(channels__ws *ws, const channels__mem *mem)
+void channels__ws_frame(channels_buf *payload, channels__ws_opcode opcode)
 {
-    static const struct wslay_frame_callbacks writing = { .send_callback = keep_header };
+    uint8_t *bytes = (uint8_t *)channels__buf_bytes(payload);
+    channels__buf_prepend(payload, put_header(bytes, (uint8_t)opcode, payload->len));
+}
+
+size_t channels__ws_close_frame(int code, uint8_t dst[CHANNELS__WS_CLOSE_SIZE])
+{
+    size_t len = code != 0 ? 2 : 0;
+    put_header(dst + 2, WSLAY_CONNECTION_CLOSE, len);
+    dst[2] = (uint8_t)(code >> 8);
+    dst[3] = (uint8_t)code;
+    return 2 + len;
+}
+
+void channels__ws_init(channels__ws *ws, const channels__mem *mem)
+{
     memset(ws, 0, sizeof *ws);
     ws->mem = mem;
-    return wslay_frame_context_init(&ws->sender, &writing, ws) == 0;
 }
 
 void channels__ws_deinit(channels__ws *ws)
@@ -166,32 +179,6 @@ void channels__ws_deinit(channels__ws *ws)
     while (ws->spare != NULL)
         lens_free(ws, borrow(ws));
     channels__free(ws->mem, ws->plain, ws->plain_size);
-    wslay_frame_context_free(ws->sender);
-}
-
-static void make_header(channels__ws *ws, uint8_t opcode, const void *payload, size_t len)
-{
-    struct wslay_frame_iocb frame = {
-        .fin = 1, .opcode = opcode, .payload_length = len, .data = payload, .data_length = len
-    };
-    ws->header_len = 0;
-    wslay_frame_send(ws->sender, &frame);
-}
-
-void channels__ws_frame(channels__ws *ws, channels_buf *payload, channels__ws_opcode opcode)
-{
-    make_header(ws, (uint8_t)opcode, channels__buf_bytes(payload), payload->len);
-    channels__buf_prepend(payload, ws->header, ws->header_len);
-}
-
-size_t channels__ws_close_frame(channels__ws *ws, int code, uint8_t dst[CHANNELS__WS_CLOSE_SIZE])
-{
-    const uint8_t payload[2] = { (uint8_t)(code >> 8), (uint8_t)code };
-    size_t len = code != 0 ? sizeof payload : 0;
-    make_header(ws, WSLAY_CONNECTION_CLOSE, payload, len);
-    memcpy(dst, ws->header, ws->header_len);
-    memcpy(dst + ws->header_len, payload, len);
-    return ws->header_len + len;
 }
 
 /* --- Frames from clients ------------------------------------------------------------------ */

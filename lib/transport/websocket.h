@@ -1,5 +1,5 @@
 /* websocket.h - WebSocket frames: bytes into messages, messages into frames. The only user of
- * wslay, and of its frame layer alone.
+ * wslay, and of its frame layer alone, for reading.
  *
  * A frame context is 4 KB: a few are kept by the endpoint and lent to a connection while a frame of
  * its is in flight. An idle connection owns nothing here. wslay unmasks and refuses what is wrong
@@ -19,14 +19,10 @@
 
 typedef struct channels__ws_lens channels__ws_lens;       /* a frame context and what it looks at */
 typedef struct channels__ws_message channels__ws_message; /* one that arrives in pieces */
-struct wslay_frame_context;
 
 /* The endpoint's; stays where it is. */
 typedef struct channels__ws {
     const channels__mem *mem;
-    struct wslay_frame_context *sender;
-    uint8_t header[CHANNELS__HEADROOM]; /* of the frame that is being made */
-    size_t header_len;
     const uint8_t *bytes; /* in hand: what has arrived and was not yet read */
     size_t len;
     uint8_t *plain; /* the message in hand, unmasked; kept, 64 KB at most */
@@ -63,7 +59,7 @@ typedef struct channels__ws_got {
     int code;
 } channels__ws_got;
 
-bool channels__ws_init(channels__ws *ws, const channels__mem *mem); /* false: no memory */
+void channels__ws_init(channels__ws *ws, const channels__mem *mem);
 void channels__ws_deinit(channels__ws *ws);
 
 /* Puts the header of an unmasked frame in front of `payload`, which nobody else holds yet. */
@@ -72,9 +68,9 @@ typedef enum {
     CHANNELS__WS_OP_BINARY,
     CHANNELS__WS_OP_PONG = 10
 } channels__ws_opcode;
-void channels__ws_frame(channels__ws *ws, channels_buf *payload, channels__ws_opcode opcode);
+void channels__ws_frame(channels_buf *payload, channels__ws_opcode opcode);
 /* A Close frame; code 0: without one. Its length. */
-size_t channels__ws_close_frame(channels__ws *ws, int code, uint8_t dst[CHANNELS__WS_CLOSE_SIZE]);
+size_t channels__ws_close_frame(int code, uint8_t dst[CHANNELS__WS_CLOSE_SIZE]);
 
 /* Bytes of one connection have arrived: they are borrowed until channels__ws_next() has returned
  * CHANNELS__WS_NONE for it, or is called for it no more. */

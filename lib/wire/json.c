@@ -322,36 +322,46 @@ static const char *skip_container(const char *p, const char *end, uint32_t max)
     return p;
 }
 
-static inline bool take_value(channels__json *j, channels__str *value)
+/* Of one value; strings first, as most are. */
+static inline const char *skip_value(const char *p, const char *end, uint32_t max_nesting)
 {
-    const char *first = skip_space(j->p, j->end), *p = NULL;
-    if (first < j->end)
-        p = is_opening(*first) ? skip_container(first, j->end, j->max_nesting)
-                               : skip_scalar(first, j->end);
-    if (p == NULL)
-        return false;
-    *value = channels__str_n(first, (size_t)(p - first));
-    j->p = p;
-    return true;
+    if (p == end)
+        return NULL;
+    if (*p == '"')
+        return skip_string(p, end);
+    return is_opening(*p) ? skip_container(p, end, max_nesting) : skip_scalar(p, end);
 }
 
-static inline bool take_char(channels__json *j, char c)
+/* Behind the value, or NULL. */
+static inline const char *take_value(const char *p, const channels__json *j, channels__str *value)
 {
-    j->p = skip_space(j->p, j->end);
-    if (j->p == j->end || *j->p != c)
-        return false;
-    j->p++;
-    return true;
+    const char *first = skip_space(p, j->end);
+    p = skip_value(first, j->end, j->max_nesting);
+    if (p != NULL)
+        *value = channels__str_n(first, (size_t)(p - first));
+    return p;
+}
+
+static inline const char *take_char(const char *p, const char *end, char c)
+{
+    p = skip_space(p, end);
+    return p < end && *p == c ? p + 1 : NULL;
 }
 
 bool channels__json_value(channels__json *j, channels__str *value)
 {
-    return take_value(j, value);
+    const char *p = take_value(j->p, j, value);
+    if (p != NULL)
+        j->p = p;
+    return p != NULL;
 }
 
 bool channels__json_char(channels__json *j, char c)
 {
-    return take_char(j, c);
+    const char *p = take_char(j->p, j->end, c);
+    if (p != NULL)
+        j->p = p;
+    return p != NULL;
 }
 
 bool channels__json_end(channels__json *j)
@@ -362,17 +372,20 @@ bool channels__json_end(channels__json *j)
 
 bool channels__json_array(channels__str text, uint32_t max_nesting, channels__str *values, int n)
 {
-    channels__json j = { text.p, text.p + text.n, max_nesting };
+    const channels__json j = { text.p, text.p + text.n, max_nesting };
+    const char *p = j.p, *next;
     channels__str more;
     for (int i = 0; i < n; i++) {
-        if (!take_char(&j, i == 0 ? '[' : ',') || !take_value(&j, &values[i]))
+        if ((p = take_char(p, j.end, i == 0 ? '[' : ',')) == NULL ||
+            (p = take_value(p, &j, &values[i])) == NULL)
             return false;
     }
-    while (take_char(&j, ',')) {
-        if (!take_value(&j, &more))
+    while ((next = take_char(p, j.end, ',')) != NULL) {
+        if ((p = take_value(next, &j, &more)) == NULL)
             return false;
     }
-    return take_char(&j, ']') && channels__json_end(&j);
+    p = take_char(p, j.end, ']');
+    return p != NULL && skip_space(p, j.end) == j.end;
 }
 
 bool channels__json_check(channels__str text, uint32_t max_nesting, bool object)
