@@ -25,6 +25,9 @@ VARIANT ?= release
 TESTS ?=
 TEST_SECONDS ?= 180
 
+# Which workload make profile looks into: see test/budget.
+WORKLOAD ?=
+
 # How long make fuzz and make soak go on, and the compiler of the first.
 MINUTES ?= 5
 FUZZ_CC ?= clang
@@ -179,6 +182,10 @@ BENCH_SRC := $(wildcard test/bench/*.c)
 BENCH := $(if $(BENCH_SRC),$(OUT)/test/bench/cluster)
 endif
 
+# Workloads whose instructions are counted, as a user's program: with the static library.
+BUDGET_SRC := $(wildcard test/budget/*.c)
+BUDGET := $(if $(SANITIZE),,$(OUT)/test/budget/budget)
+
 CONFORMANCE := $(wildcard test/conformance/run test/conformance/*/run)
 CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
 HOSTILE := $(wildcard test/hostile/*.test.js)
@@ -198,7 +205,7 @@ NODE_MODULES := $(patsubst %package-lock.json,%node_modules/.package-lock.json,\
 
 # demo, check and bench may install packages that this file then has to look at anew: they build in
 # a make of their own, hence one after the other. Each of these is as parallel as -j allows.
-ifneq ($(filter demo% check% bench%,$(MAKECMDGOALS)),)
+ifneq ($(filter demo% check% bench% budget profile,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
@@ -208,7 +215,7 @@ say = $(if $(V),,@echo '  $1 $(if $2,$2,$@)')
 # What builds with the packages of `make deps`: no tests, which need more.
 all: lib $(SERVERS) $(EXAMPLES) $(LEFT_OUT:%=left-out-%) ## the libraries and the examples (default)
 
-tests: $(SERVERS) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) ## the test programs; check builds them
+tests: $(SERVERS) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) $(BUDGET) ## the test programs; check builds them
 
 left-out-%:
 	@echo '  skipped: examples/$* needs $(NEEDS_$*)'
@@ -237,6 +244,7 @@ $(OBJ)/lib/%: STD = -std=c11 -D_POSIX_C_SOURCE=200809L
 $(OBJ)/lib/%: INCLUDES = -Iinclude -Ilib
 $(OBJ)/lib/redis/% $(OBJ)/test/unit/%: private DEP_CFLAGS += $(REDIS_CFLAGS)
 $(OBJ)/test/unit/% $(OBJ)/test/sim/% $(OBJ)/test/fuzz/% $(OBJ)/test/soak/% $(OBJ)/test/bench/%: INCLUDES = -Iinclude -Ilib -Itest
+$(OBJ)/test/budget/%: INCLUDES = -Iinclude -Itest
 
 # Objects made with other flags or another compiler are stale.
 $(OBJ)/flags: FORCE
@@ -301,8 +309,9 @@ $(FUZZERS): $(FUZZ_MAIN:%.c=$(OBJ)/%.o)
 endif
 $(SOAK): $(SOAK_SRC:%.c=$(OBJ)/%.o)
 $(BENCH): $(BENCH_SRC:%.c=$(OBJ)/%.o) $(REDIS_STATIC)
-$(SERVERS) $(EXAMPLES) $(SOAK) $(BENCH): $(STATIC)
-$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH):
+$(BUDGET): $(BUDGET_SRC:%.c=$(OBJ)/%.o)
+$(SERVERS) $(EXAMPLES) $(SOAK) $(BENCH) $(BUDGET): $(STATIC)
+$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) $(BUDGET):
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(LINK)
@@ -324,7 +333,7 @@ $(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
 $(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -luv -lssl -pthread $(REDIS_LIBS)
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(REDIS_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC) $(FUZZ_SRC) \
-            $(FUZZ_MAIN) $(SOAK_SRC) $(BENCH_SRC))
+            $(FUZZ_MAIN) $(SOAK_SRC) $(BENCH_SRC) $(BUDGET_SRC))
 
 # --- Trying it out ---------------------------------------------------------------------------
 
@@ -360,7 +369,10 @@ demo-%: ## another of the examples
 
 # --- Tests: test/run says how each kind is run -----------------------------------------------
 
-RUN = BUILD='$(BUILD)' CC='$(CC)' CXX='$(CXX)' MAKE='$(MAKE)' \
+# What instructions are counted with: the compiler and how it was called.
+COUNT = BUILD='$(BUILD)' CC='$(CC)' BUDGET_FLAGS='$(CPPFLAGS) $(CFLAGS) $(LDFLAGS)'
+
+RUN = $(COUNT) CXX='$(CXX)' MAKE='$(MAKE)' \
       FIXTURE='$(abspath $(OUT)/fixture)' REALTIME='$(abspath $(OUT)/realtime)' \
       EXAMPLES='$(abspath $(OUT)/examples)' \
       EXAMPLES_NEED='$(foreach n,$(EXAMPLE_NAMES),$(NEEDS_$n))' \
@@ -398,6 +410,15 @@ run-bench-cluster: $(BENCH)
 	@$(or $(BENCH),$(error it needs hiredis)) $(if $(JSON),--json '$(JSON)') \
 	    --commit "$$(git describe --always --dirty 2>/dev/null)"
 
+budget: deps-check ## make what each workload needs now its budget of instructions
+	@$(MAKE) --no-print-directory run-budget BUDGET_MODE=write
+
+profile: deps-check ## where the instructions go (WORKLOAD=echo: of that one, by functions)
+	@$(MAKE) --no-print-directory run-budget BUDGET_MODE='profile $(WORKLOAD)'
+
+run-budget: $(BUDGET)
+	@$(COUNT) test/budget/run $(BUDGET_MODE)
+
 fuzz: deps ## look for crashes for MINUTES (default 5), with clang's libFuzzer
 	@$(DEPS) demo fuzz
 	@$(MAKE) --no-print-directory run-fuzz VARIANT=fuzz CC='$(FUZZ_CC)'
@@ -407,7 +428,8 @@ run-fuzz: $(FUZZERS)
 
 run: all tests $(NODE_MODULES)
 	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS) \
-	    $(HOSTILE) $(CLUSTER) $(EXAMPLE_TESTS) $(if $(BENCH),$(wildcard test/bench/*.sh))
+	    $(HOSTILE) $(CLUSTER) $(EXAMPLE_TESTS) $(if $(BENCH),$(wildcard test/bench/*.sh)) \
+	    test/budget/run
 
 # gcc 12's ThreadSanitizer cannot start under the wider address randomisation of newer kernels.
 run-variant: tests $(NODE_MODULES)
@@ -458,5 +480,6 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib tests deps deps-check deps-browser demo demo-cluster check check-asan \
-        check-ubsan check-tsan check-browser soak bench-cluster fuzz run run-variant run-browser \
-        run-soak run-soak-nodes run-bench-cluster run-fuzz install uninstall dist clean help FORCE
+        check-ubsan check-tsan check-browser soak bench-cluster budget profile fuzz run run-variant \
+        run-browser run-soak run-soak-nodes run-bench-cluster run-budget run-fuzz install \
+        uninstall dist clean help FORCE
