@@ -9,8 +9,11 @@
 #include <stdarg.h>
 #include <sys/utsname.h>
 
-#include <cjson/cJSON.h>
+#ifdef __GLIBC__
 #include <gnu/libc-version.h>
+#endif
+
+#include <cjson/cJSON.h>
 #include <llhttp.h>
 #include <openssl/crypto.h>
 #include <wslay/wslay.h>
@@ -35,9 +38,8 @@ void *budget_alloc(size_t count, size_t size)
 }
 
 static const workload *const workloads[] = {
-    &connect_workload,  &join_workload,   &echo_workload,  &echo_16_workload, &fanout_workload,
-    &topics_workload,   &large_workload,  &hub_workload,   &longpoll_workload,
-    &presence_workload,
+    &connect_workload, &join_workload,  &echo_workload, &echo_16_workload,  &fanout_workload,
+    &topics_workload,  &large_workload, &hub_workload,  &longpoll_workload, &presence_workload,
 };
 #define WORKLOADS (sizeof workloads / sizeof *workloads)
 
@@ -86,16 +88,26 @@ static void list(void)
         printf("%s\n", workloads[i]->name);
 }
 
-/* Without patch levels: distributions change those for a security fix, which does not show. */
+static const char *libc(void)
+{
+#ifdef __GLIBC__
+    return gnu_get_libc_version();
+#else
+    return "(another)";
+#endif
+}
+
+/* Without patch levels: distributions raise those for a fix, which shows in no count. */
 static void about(void)
 {
     struct utsname machine;
     uname(&machine);
-    printf("libc: glibc %s\n", gnu_get_libc_version());
+    printf("libc: glibc %s\n", libc());
     printf("architecture: %s\n", machine.machine);
-    printf("libraries: cJSON %d.%d, llhttp %d.%d, OpenSSL %u.%u, wslay %s\n",
-           CJSON_VERSION_MAJOR, CJSON_VERSION_MINOR, LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR,
-           OPENSSL_version_major(), OPENSSL_version_minor(), WSLAY_VERSION);
+    printf("libraries: cJSON %d.%d, ", CJSON_VERSION_MAJOR, CJSON_VERSION_MINOR);
+    printf("llhttp %d.%d, ", LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR);
+    printf("OpenSSL %lu.%lu, ", OPENSSL_VERSION_NUMBER >> 28, OPENSSL_VERSION_NUMBER >> 20 & 0xff);
+    printf("wslay %s\n", WSLAY_VERSION);
 }
 
 int main(int argc, char **argv)

@@ -70,9 +70,10 @@ typedef struct piece {
     size_t len;
 } piece;
 
-extern const piece piece_upgrade; /* a browser's */
-piece piece_frame(const char *format, ...) __attribute__((format(printf, 1, 2))); /* masked, text */
-void piece_append(piece *p, piece other);                                         /* frees it */
+extern const piece piece_upgrade; /* a browser's handshake */
+/* A text frame, masked. */
+piece piece_frame(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void piece_append(piece *p, piece other); /* frees `other` */
 void piece_free(piece *p);
 
 void client_open(host *h, client *c);

@@ -17,8 +17,8 @@ static void open_with(size_t pushes)
     for (size_t i = 0; i < CLIENTS; i++)
         client_join(&clients[i], "room:lobby");
     for (size_t i = 0; i < pushes; i++)
-        piece_append(&push, piece_frame("[\"1\",\"%zu\",\"room:lobby\",\"echo\"," PAYLOAD "]",
-                                        10 + i));
+        piece_append(&push,
+                     piece_frame("[\"1\",\"%zu\",\"room:lobby\",\"echo\"," PAYLOAD "]", 10 + i));
 }
 
 static void close_it(void)

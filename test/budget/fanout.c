@@ -1,4 +1,4 @@
-/* fanout.c - pushes that are broadcast: to many, on many topics, large ones, to another endpoint. */
+/* fanout.c - pushes that are broadcast: to many, on many topics, large ones, across a hub. */
 #include <channels/hub.h>
 
 #include "budget/budget.h"
@@ -100,8 +100,9 @@ const workload topics_workload = { .name = "topics",
 
 #define FEW 10
 #define LARGE 16384
-#define ROW "{\"id\":1234567,\"at\":-12.5e3,\"ok\":true,\"who\":\"Gr\303\266\303\237e \\\"x\\\"\"," \
-            "\"text\":\"as long as what people say to each other when they have the time\"}"
+#define ROW \
+    "{\"id\":1234567,\"at\":-12.5e3,\"ok\":true,\"who\":\"Gr\303\266\303\237e \\\"x\\\"\"," \
+    "\"text\":\"as long as what people say to each other when they have the time\"}"
 
 static void large_open(void)
 {

@@ -57,7 +57,7 @@ static void on_log(void *hooks, channels_log_level level, const char *text)
 void host_open(host *h, const channels_config *given)
 {
     static const channels_mount_options options = { .longpoll = { .on = true } };
-    channels_config config = { .secret = "as secret as the source of a test can keep it, and longer",
+    channels_config config = { .secret = "as secret as a test can keep it, and as long as need be",
                                .node = "budget" };
     if (given != NULL)
         config = *given;

@@ -74,4 +74,6 @@ void kernel_write(channels_conn *conn)
         the_kernel.bytes += len;
         channels_conn_sent(conn, len);
     }
+    if (channels_conn_want(conn) != CHANNELS_WANT_READ) /* they all ask */
+        budget_fail("a connection wants something else than to be read");
 }
