@@ -5,18 +5,6 @@
 
 #define SMALL 1024u /* bytes that are copied sooner than given an entry of their own */
 
-static uintptr_t *slot(channels__outq *q, uint32_t i)
-{
-    uintptr_t *ring = q->size > CHANNELS__OUTQ_FEW ? q->ring.many : q->ring.few;
-    return &ring[(q->head + i) & (q->size - 1)];
-}
-
-channels_buf *channels__outq_at(const channels__outq *q, uint32_t i)
-{
-    const uintptr_t *ring = q->size > CHANNELS__OUTQ_FEW ? q->ring.many : q->ring.few;
-    return (channels_buf *)(ring[(q->head + i) & (q->size - 1)] & ~(uintptr_t)1);
-}
-
 void channels__outq_init(channels__outq *q)
 {
     q->head = q->count = 0;
@@ -24,7 +12,7 @@ void channels__outq_init(channels__outq *q)
     q->sent = 0;
 }
 
-static void shrink(channels__outq *q, const channels__mem *mem)
+void channels__outq_shrink(channels__outq *q, const channels__mem *mem)
 {
     if (q->size > CHANNELS__OUTQ_FEW)
         channels__free(mem, q->ring.many, q->size * sizeof *q->ring.many);
@@ -35,17 +23,17 @@ void channels__outq_clear(channels__outq *q, const channels__mem *mem)
 {
     for (uint32_t i = 0; i < q->count; i++)
         channels_buf_unref(channels__outq_at(q, i));
-    shrink(q, mem);
+    channels__outq_shrink(q, mem);
 }
 
-static bool grow(channels__outq *q, const channels__mem *mem)
+bool channels__outq_grow(channels__outq *q, const channels__mem *mem)
 {
     uint32_t size = q->size == CHANNELS__OUTQ_FEW ? 16 : q->size * 2;
     uintptr_t *many = size > q->size ? channels__alloc(mem, size * sizeof *many) : NULL;
     if (many == NULL)
         return false;
     for (uint32_t i = 0; i < q->count; i++)
-        many[i] = *slot(q, i);
+        many[i] = *channels__outq_slot(q, i);
     if (q->size > CHANNELS__OUTQ_FEW)
         channels__free(mem, q->ring.many, q->size * sizeof *many);
     q->ring.many = many;
@@ -54,16 +42,8 @@ static bool grow(channels__outq *q, const channels__mem *mem)
     return true;
 }
 
-bool channels__outq_push(channels__outq *q, const channels__mem *mem, channels_buf *buf, bool mark)
-{
-    if (buf->len > UINT32_MAX || (q->count == q->size && !grow(q, mem)))
-        return false;
-    *slot(q, q->count++) = (uintptr_t)channels_buf_ref(buf) | mark;
-    return true;
-}
-
-int channels__outq_view(const channels__outq *q, struct iovec *iov, int max, char *room,
-                        size_t size)
+int channels__outq_view_all(const channels__outq *q, struct iovec *iov, int max, char *room,
+                            size_t size)
 {
     int n = 0;
     size_t skip = q->sent;
@@ -72,7 +52,7 @@ int channels__outq_view(const channels__outq *q, struct iovec *iov, int max, cha
         channels_buf *buf = channels__outq_at(q, i);
         char *bytes = channels__buf_bytes(buf) + skip;
         size_t len = buf->len - skip;
-        bool small = len <= SMALL && len <= size - (size_t)(to - room) && q->count > 1;
+        bool small = len <= SMALL && len <= size - (size_t)(to - room);
         bool follows = small && n != 0 && (char *)iov[n - 1].iov_base + iov[n - 1].iov_len == to;
         if (!follows && n == max)
             break;
@@ -86,27 +66,6 @@ int channels__outq_view(const channels__outq *q, struct iovec *iov, int max, cha
             iov[n++] = (struct iovec){ bytes, len };
     }
     return n;
-}
-
-channels_buf *channels__outq_retire(channels__outq *q, const channels__mem *mem, size_t *len,
-                                    bool *mark)
-{
-    if (*len == 0 || q->count == 0)
-        return NULL;
-    channels_buf *buf = channels__outq_at(q, 0);
-    size_t left = buf->len - q->sent;
-    if (*len < left) {
-        q->sent += (uint32_t)*len;
-        *len = 0;
-        return NULL;
-    }
-    *len -= left;
-    *mark = (*slot(q, 0) & 1) != 0;
-    q->sent = 0;
-    q->head++;
-    if (--q->count == 0)
-        shrink(q, mem);
-    return buf;
 }
 
 bool channels__outq_begun(const channels__outq *q, const channels_buf *buf)

@@ -177,29 +177,30 @@ typedef enum {
     CHANNELS__GONE    /* its channels have ended and disconnect() has run */
 } channels__socket_state;
 
+/* What a delivery touches comes first, on one line of the cache or two. */
 struct channels_socket {
     channels_endpoint *ep;
     const channels_transport *transport;
     void *carrier;
     channels__mount *mount;
     const channels_serializer *serializer; /* NULL: without channels */
-    size_t queued;                         /* bytes given to transport->send() that have not left */
-    channels_channel *channels;
-    channels__subscriber *id;
-    channels__list link;   /* in ep->sockets */
-    channels__list doomed; /* in ep->doomed, later in ep->grave */
-    uint32_t nchannels;
-    uint32_t deferred;       /* live refs, timers, held messages */
-    uint32_t deferred_bytes; /* of the texts of refs and of held messages */
-    uint32_t slot;           /* of a pending connect; 0: none */
-    uint32_t self;           /* slot of channels_socket_self(); 0: none */
+    size_t queued;           /* bytes given to transport->send() that have not left */
     uint32_t exempt;         /* bytes of `queued` that count against no limit: of one message, */
     uint32_t ahead;          /* and those that go before it */
-    uint16_t subprotocol;    /* place in the mount's list, from 1; 0: none */
     unsigned state : 4;
     unsigned reason : 4;        /* channels_reason, once doomed */
     unsigned closed : 1;        /* the carrier is gone */
     unsigned told_of_bytes : 1; /* the log, that its format cannot carry what was broadcast */
+    uint16_t subprotocol;       /* place in the mount's list, from 1; 0: none */
+    uint32_t nchannels;
+    channels_channel *channels;
+    channels__subscriber *id;
+    channels__list link;   /* in ep->sockets */
+    channels__list doomed; /* in ep->doomed, later in ep->grave */
+    uint32_t deferred;       /* live refs, timers, held messages */
+    uint32_t deferred_bytes; /* of the texts of refs and of held messages */
+    uint32_t slot;           /* of a pending connect; 0: none */
+    uint32_t self;           /* slot of channels_socket_self(); 0: none */
     _Alignas(max_align_t) char assigns[];
 };
 

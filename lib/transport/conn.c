@@ -45,7 +45,8 @@ static bool congested(const channels_conn *c)
     return c->socket != NULL && c->socket->queued > c->socket->mount->options.max_queued / 2;
 }
 
-unsigned channels_conn_want(const channels_conn *c)
+/* Of one that is not OPEN. */
+static unsigned want_apart(const channels_conn *c)
 {
     unsigned write = output_waits(c) ? CHANNELS_WANT_WRITE : 0;
     if (c->state == CHANNELS__CONN_OVER)
@@ -59,17 +60,42 @@ unsigned channels_conn_want(const channels_conn *c)
     return (write != 0 && congested(c) ? 0u : (unsigned)CHANNELS_WANT_READ) | write;
 }
 
-static void told(channels_conn *c)
+static inline unsigned want(const channels_conn *c)
+{
+    if (c->state != CHANNELS__CONN_OPEN)
+        return want_apart(c);
+    if (c->out.count == 0)
+        return CHANNELS_WANT_READ;
+    return congested(c) ? (unsigned)CHANNELS_WANT_WRITE : CHANNELS_WANT_READ | CHANNELS_WANT_WRITE;
+}
+
+unsigned channels_conn_want(const channels_conn *c)
+{
+    return want(c);
+}
+
+static inline void told(channels_conn *c)
 {
     channels__list_remove(&c->ready);
-    c->told = (uint8_t)channels_conn_want(c);
+    c->told = (uint8_t)want(c);
 }
 
 void channels__conn_changed(channels_conn *c)
 {
-    if (c->told == channels_conn_want(c) || c->freed || !channels__list_empty(&c->ready))
+    if (!channels__list_empty(&c->ready) || c->told == want(c) || c->freed)
         return;
     channels__list_append(&channels__conns_of(c)->ready, &c->ready);
+}
+
+/* Those whose turn comes next lie anywhere in memory, and so does what the host has for each. */
+static inline void fetch_next(const channels__conns *conns)
+{
+    const channels__list *next = conns->ready.next;
+    if (next == &conns->ready)
+        return;
+    __builtin_prefetch(CHANNELS__OF(next, channels_conn, ready)->user);
+    __builtin_prefetch(CHANNELS__OF(next->next, channels_conn, ready));
+    __builtin_prefetch(next->next + 1);
 }
 
 channels_conn *channels_endpoint_next_ready(channels_endpoint *ep)
@@ -79,6 +105,7 @@ channels_conn *channels_endpoint_next_ready(channels_endpoint *ep)
         return NULL;
     channels_conn *c = CHANNELS__OF(conns->ready.next, channels_conn, ready);
     told(c);
+    fetch_next(conns);
     return c;
 }
 
@@ -263,7 +290,7 @@ void channels_conn_sent(channels_conn *c, size_t len)
         channels_socket_sent(c->socket, messages);
     if (unheard)
         progress(c);
-    if (channels_conn_want(c) == (c->told & ~(unsigned)CHANNELS_WANT_WRITE))
+    if (want(c) == (c->told & ~(unsigned)CHANNELS_WANT_WRITE))
         told(c); /* what is all that has changed, the host did */
     else
         channels__conn_changed(c);

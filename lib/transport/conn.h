@@ -59,27 +59,28 @@ typedef struct channels__conn_http {
     char peer[];
 } channels__conn_http;
 
+/* What a delivery touches comes first. */
 struct channels_conn {
     channels__outq out; /* marked: given to us by the socket */
     channels__list ready;
-    channels_endpoint *ep;
     channels_socket *socket; /* while it is PENDING, ACCEPTED or OPEN */
-    channels_buf *pong;      /* in `out`: the one that answers the newest ping */
     void *user;
-    union {
-        channels__conn_http *http;
-        channels__ws_in ws;
-    } in;
-    channels__alarm alarm;
-    uint32_t discarded; /* bytes that came while it was ending */
     uint8_t state;
     uint8_t told;   /* the want that the host knows of */
     uint8_t npongs; /* in `out`; one less than that while the 101 is there too */
     bool upgraded;  /* in.ws, not in.http */
     bool busy;      /* a function of these files has it in hand: */
     bool freed;     /* that one frees it */
-    uint8_t goodbye[CHANNELS__WS_CLOSE_SIZE]; /* the Close frame, sent when `out` is empty */
     uint8_t goodbye_len, goodbye_sent;
+    channels_endpoint *ep;
+    channels_buf *pong; /* in `out`: the one that answers the newest ping */
+    union {
+        channels__conn_http *http;
+        channels__ws_in ws;
+    } in;
+    channels__alarm alarm;
+    uint32_t discarded; /* bytes that came while it was ending */
+    uint8_t goodbye[CHANNELS__WS_CLOSE_SIZE]; /* the Close frame, sent when `out` is empty */
 };
 
 /* The endpoint's; ep->transport. */

@@ -4,7 +4,7 @@
 #include <assert.h>
 
 /* What ordinary messages need, and all that is kept when nothing is in hand. */
-#define KEPT 4096u
+#define KEPT 2048u
 
 void channels__scratch_init(channels__scratch *s, const channels__mem *mem)
 {

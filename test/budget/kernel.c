@@ -63,7 +63,8 @@ void kernel_write(channels_conn *conn)
 {
     struct iovec iov[IOVS];
     int n;
-    while ((n = channels_conn_output(conn, iov, IOVS)) > 0) {
+    while ((channels_conn_want(conn) & CHANNELS_WANT_WRITE) != 0 &&
+           (n = channels_conn_output(conn, iov, IOVS)) > 0) {
         size_t len = 0;
         for (int i = 0; i < n; i++)
             len += iov[i].iov_len;

@@ -112,7 +112,8 @@ static inline int channels_tcp__write(int fd, channels_conn *conn)
 {
     struct iovec iov[CHANNELS_TCP_IOV];
     int n;
-    while ((n = channels_conn_output(conn, iov, CHANNELS_TCP_IOV)) > 0) {
+    while ((channels_conn_want(conn) & CHANNELS_WANT_WRITE) != 0 &&
+           (n = channels_conn_output(conn, iov, CHANNELS_TCP_IOV)) > 0) {
         struct msghdr msg;
         size_t want = 0;
         ssize_t sent;
