@@ -27,11 +27,11 @@ channels__str channels__envelope_quote(channels__scratch *scratch, channels__str
 
 /* Two spellings of one string become the same: what need not be escaped is not. A string without
  * escapes is already spelled so. */
-static channels__str read_ref(channels__scratch *scratch, channels__str json)
+static inline channels__str read_ref(channels__scratch *scratch, channels__str json, bool plain)
 {
     if (json.p == NULL || json.p[0] == 'n')
         return channels__str_none();
-    if (!is_string(json) || memchr(json.p, '\\', json.n) == NULL)
+    if (plain || !is_string(json) || memchr(json.p, '\\', json.n) == NULL)
         return json;
     char *text = channels__scratch_take(scratch, json.n);
     size_t n = channels__json_unescape(json, text);
@@ -55,11 +55,13 @@ channels__str channels__envelope_name(channels__scratch *scratch, channels__str 
 }
 
 /* Only an escape, which is longer than what it stands for, can bring in a NUL. */
-static channels__str read_name(channels__scratch *scratch, channels__str json)
+static inline channels__str read_name(channels__scratch *scratch, channels__str json, bool plain)
 {
     if (!is_string(json))
         return channels__str_none();
     char *name = channels__scratch_take(scratch, json.n);
+    if (plain)
+        return terminate(memcpy(name, json.p + 1, json.n - 2), json.n - 2);
     size_t n = channels__json_unescape(json, name);
     if (n < json.n - 2 && memchr(name, '\0', n) != NULL)
         return channels__str_none();
@@ -67,16 +69,17 @@ static channels__str read_name(channels__scratch *scratch, channels__str json)
 }
 
 int channels__envelope_read(channels__scratch *scratch,
-                            const channels__str values[CHANNELS__FIELDS], channels_incoming *msg)
+                            const channels__str values[CHANNELS__FIELDS], bool plain,
+                            channels_incoming *msg)
 {
     if (!channels__scratch_reserve(scratch, room_for(values)))
         return CHANNELS_ERR_NOMEM;
     channels__str payload = values[CHANNELS__PAYLOAD];
-    msg->join_ref = read_ref(scratch, values[CHANNELS__JOIN_REF]);
-    msg->ref = read_ref(scratch, values[CHANNELS__REF]);
+    msg->join_ref = read_ref(scratch, values[CHANNELS__JOIN_REF], plain);
+    msg->ref = read_ref(scratch, values[CHANNELS__REF], plain);
     msg->raw_topic = values[CHANNELS__TOPIC];
-    msg->topic = read_name(scratch, values[CHANNELS__TOPIC]);
-    msg->event = read_name(scratch, values[CHANNELS__EVENT]);
+    msg->topic = read_name(scratch, values[CHANNELS__TOPIC], plain);
+    msg->event = read_name(scratch, values[CHANNELS__EVENT], plain);
     msg->payload = channels_json_n(payload.p, payload.n);
     return CHANNELS_OK;
 }

@@ -18,10 +18,11 @@ enum {
     CHANNELS__FIELDS
 };
 
-/* `values` are JSON text already checked; p == NULL: absent, which only a ref may be. 0 or
- * CHANNELS_ERR_NOMEM. */
+/* `values` are JSON text already checked; p == NULL: absent, which only a ref may be. `plain`: strings
+ * among them are known to have no escapes. 0 or CHANNELS_ERR_NOMEM. */
 int channels__envelope_read(channels__scratch *scratch,
-                            const channels__str values[CHANNELS__FIELDS], channels_incoming *msg);
+                            const channels__str values[CHANNELS__FIELDS], bool plain,
+                            channels_incoming *msg);
 /* `text` as a name: NUL-terminated in the scratch; absent if it holds a NUL. */
 channels__str channels__envelope_name(channels__scratch *scratch, channels__str text);
 /* `text` as a JSON string in the scratch. */

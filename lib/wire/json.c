@@ -322,21 +322,28 @@ static const char *skip_container(const char *p, const char *end, uint32_t max)
     return p;
 }
 
-/* Of one value; strings first, as most are. */
-static inline const char *skip_value(const char *p, const char *end, uint32_t max_nesting)
+/* Of one value; strings first, as most are. One with escapes or wide characters is not *plain. */
+static inline const char *skip_value(const char *p, const char *end, uint32_t max_nesting,
+                                     bool *plain)
 {
     if (p == end)
         return NULL;
-    if (*p == '"')
-        return skip_string(p, end);
+    if (*p == '"') {
+        p = skip_plain(p + 1, end);
+        if (p < end && *p == '"')
+            return p + 1;
+        *plain = false;
+        return skip_rest(p, end);
+    }
     return is_opening(*p) ? skip_container(p, end, max_nesting) : skip_scalar(p, end);
 }
 
 /* Behind the value, or NULL. */
-static inline const char *take_value(const char *p, const channels__json *j, channels__str *value)
+static inline const char *take_value(const char *p, const channels__json *j, channels__str *value,
+                                     bool *plain)
 {
     const char *first = skip_space(p, j->end);
-    p = skip_value(first, j->end, j->max_nesting);
+    p = skip_value(first, j->end, j->max_nesting, plain);
     if (p != NULL)
         *value = channels__str_n(first, (size_t)(p - first));
     return p;
@@ -350,7 +357,8 @@ static inline const char *take_char(const char *p, const char *end, char c)
 
 bool channels__json_value(channels__json *j, channels__str *value)
 {
-    const char *p = take_value(j->p, j, value);
+    bool plain;
+    const char *p = take_value(j->p, j, value, &plain);
     if (p != NULL)
         j->p = p;
     return p != NULL;
@@ -370,18 +378,20 @@ bool channels__json_end(channels__json *j)
     return j->p == j->end;
 }
 
-bool channels__json_array(channels__str text, uint32_t max_nesting, channels__str *values, int n)
+bool channels__json_array(channels__str text, uint32_t max_nesting, channels__str *values, int n,
+                          bool *plain)
 {
     const channels__json j = { text.p, text.p + text.n, max_nesting };
     const char *p = j.p, *next;
     channels__str more;
+    *plain = true;
     for (int i = 0; i < n; i++) {
         if ((p = take_char(p, j.end, i == 0 ? '[' : ',')) == NULL ||
-            (p = take_value(p, &j, &values[i])) == NULL)
+            (p = take_value(p, &j, &values[i], plain)) == NULL)
             return false;
     }
     while ((next = take_char(p, j.end, ',')) != NULL) {
-        if ((p = take_value(next, &j, &more)) == NULL)
+        if ((p = take_value(next, &j, &more, plain)) == NULL)
             return false;
     }
     p = take_char(p, j.end, ']');

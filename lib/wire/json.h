@@ -23,8 +23,10 @@ bool channels__json_value(channels__json *j, channels__str *value);
 bool channels__json_char(channels__json *j, char c);
 bool channels__json_end(channels__json *j); /* only white space is left */
 
-/* The whole text is an array; of its values, which are at least `n`, the first `n`. */
-bool channels__json_array(channels__str text, uint32_t max_nesting, channels__str *values, int n);
+/* The whole text is an array; of its values, which are at least `n`, the first `n`. *plain: none of
+ * its own strings has escapes or is more than ASCII. */
+bool channels__json_array(channels__str text, uint32_t max_nesting, channels__str *values, int n,
+                          bool *plain);
 /* The whole text is one value (and an object, if asked). */
 bool channels__json_check(channels__str text, uint32_t max_nesting, bool object);
 

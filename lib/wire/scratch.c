@@ -1,11 +1,6 @@
 /* scratch.c - one block, kept from message to message while it is small. */
 #include "wire/scratch.h"
 
-#include <assert.h>
-
-/* What ordinary messages need, and all that is kept when nothing is in hand. */
-#define KEPT 2048u
-
 void channels__scratch_init(channels__scratch *s, const channels__mem *mem)
 {
     s->mem = mem;
@@ -19,13 +14,10 @@ void channels__scratch_deinit(channels__scratch *s)
     channels__scratch_init(s, s->mem);
 }
 
-bool channels__scratch_reserve(channels__scratch *s, size_t size)
+bool channels__scratch_renew(channels__scratch *s, size_t size)
 {
-    s->used = 0;
-    if (size < KEPT)
-        size = KEPT;
-    if (size <= s->size && (s->size == KEPT || size > KEPT))
-        return true;
+    if (size < CHANNELS__SCRATCH_KEPT)
+        size = CHANNELS__SCRATCH_KEPT;
     /* Freed first, not resized: nothing in it is worth copying. */
     channels__scratch_deinit(s);
     s->bytes = channels__alloc(s->mem, size);
@@ -33,12 +25,4 @@ bool channels__scratch_reserve(channels__scratch *s, size_t size)
         return false;
     s->size = size;
     return true;
-}
-
-char *channels__scratch_take(channels__scratch *s, size_t n)
-{
-    assert(n <= s->size - s->used);
-    char *p = s->bytes + s->used;
-    s->used += n;
-    return p;
 }

@@ -59,7 +59,7 @@ static int decode(channels_codec *codec, channels_payload frame, channels_incomi
     channels__json json = { text, text + frame.len, codec->max_nesting };
     if (!split(&json, values) || !complete(values))
         return CHANNELS_ERR_PROTOCOL;
-    return channels__envelope_read(&codec->scratch, values, msg);
+    return channels__envelope_read(&codec->scratch, values, false, msg);
 }
 
 static void layout(channels__writer *w, const channels_outgoing *out)

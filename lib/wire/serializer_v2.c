@@ -18,9 +18,10 @@
 static int decode_text(channels_codec *codec, channels__str text, channels_incoming *msg)
 {
     channels__str values[CHANNELS__FIELDS];
-    if (!channels__json_array(text, codec->max_nesting, values, CHANNELS__FIELDS))
+    bool plain;
+    if (!channels__json_array(text, codec->max_nesting, values, CHANNELS__FIELDS, &plain))
         return CHANNELS_ERR_PROTOCOL;
-    return channels__envelope_read(&codec->scratch, values, msg);
+    return channels__envelope_read(&codec->scratch, values, plain, msg);
 }
 
 /* The four fields and, in the last place, the data. */
