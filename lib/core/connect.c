@@ -25,9 +25,11 @@ const channels_response channels__unavailable = { 503, later, 2, UNAVAILABLE,
 
 void channels__socket_forget(channels_socket *s, bool self)
 {
-    if (s->slot != 0)
+    if (s->pending) {
         channels__ref_free(&s->ep->refs, s->slot);
-    s->slot = 0;
+        s->pending = false;
+        s->slot = 0;
+    }
     if (!self)
         return;
     if (s->self != 0)
@@ -183,7 +185,7 @@ static int check(channels_socket *s, const channels_request *req, channels_reque
 static int connect_result(channels_socket *s, int r)
 {
     bool answered = s->state != CHANNELS__CONNECTING;
-    bool has_ref = s->slot != 0;
+    bool has_ref = s->pending;
     if (!answered && ((r == CHANNELS_OK && !has_ref) || (r == CHANNELS_LATER && has_ref)))
         return r;
     if (r != CHANNELS_REFUSE)
@@ -246,7 +248,7 @@ static void turn_away(channels_socket *s)
     if (s->id != NULL)
         channels__subscriber_end(s->ep, s->id);
     s->id = NULL;
-    channels__list_append(&s->ep->grave, &s->doomed);
+    channels__sockets_append(&s->ep->grave, s);
 }
 
 int channels__socket_open(channels__mount *m, const channels_request *req,
@@ -262,7 +264,6 @@ int channels__socket_open(channels__mount *m, const channels_request *req,
     s->mount = m;
     s->transport = transport;
     s->carrier = carrier;
-    channels__list_init(&s->doomed);
     channels__list_append(&ep->sockets, &s->link);
     int r = connect_socket(m, req, s);
     if (r == CHANNELS_OK || r == CHANNELS_LATER)
@@ -333,7 +334,7 @@ int channels_refuse(channels_socket *s, const channels_response *r)
 static int connect_later(channels_socket *s, channels_ref *ref)
 {
     channels_endpoint *ep = s->ep;
-    if (s->state != CHANNELS__CONNECTING || s->slot != 0) {
+    if (s->state != CHANNELS__CONNECTING || s->pending) {
         channels__log(ep, CHANNELS_LOG_ERROR,
                       "channels_connect_later: only in connect(), and once");
         return CHANNELS_ERR_INVALID;
@@ -341,6 +342,7 @@ static int connect_later(channels_socket *s, channels_ref *ref)
     s->slot = channels__ref_new(&ep->refs, CHANNELS__REF_CONNECT);
     if (s->slot == 0)
         return CHANNELS_ERR_NOMEM;
+    s->pending = true;
     ep->refs.slots[s->slot - 1].of.socket = s;
     *ref = channels__ref_of(&ep->refs, s->slot);
     return CHANNELS_OK;

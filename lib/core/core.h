@@ -184,26 +184,54 @@ struct channels_socket {
     void *carrier;
     channels__mount *mount;
     const channels_serializer *serializer; /* NULL: without channels */
-    size_t queued;           /* bytes given to transport->send() that have not left */
+    uint32_t queued;         /* bytes given to transport->send() that have not left */
     uint32_t exempt;         /* bytes of `queued` that count against no limit: of one message, */
-    uint32_t ahead;          /* and those that go before it */
+    union {
+        uint32_t ahead; /* and those that go before it */
+        uint32_t slot;  /* before it is OPEN: of a `pending` connect */
+    };
     unsigned state : 4;
     unsigned reason : 4;        /* channels_reason, once doomed */
     unsigned closed : 1;        /* the carrier is gone */
+    unsigned pending : 1;       /* connect() has a ref, to decide later */
     unsigned told_of_bytes : 1; /* the log, that its format cannot carry what was broadcast */
     uint16_t subprotocol;       /* place in the mount's list, from 1; 0: none */
     uint32_t nchannels;
+    uint32_t self; /* slot of channels_socket_self(); 0: none */
     channels_channel *channels;
     channels__subscriber *id;
-    channels__list link;   /* in ep->sockets */
-    channels__list doomed; /* in ep->doomed, later in ep->grave */
+    channels__list link;    /* in ep->sockets */
+    channels_socket *after; /* of ep->doomed, later of ep->grave */
     uint32_t deferred;       /* live refs, timers, held messages */
     uint32_t deferred_bytes; /* of the texts of refs and of held messages */
-    uint32_t slot;           /* of a pending connect; 0: none */
-    uint32_t self;           /* slot of channels_socket_self(); 0: none */
     _Alignas(max_align_t) char assigns[];
 };
 
+/* Those that have to be ended, or freed, the first first. */
+typedef struct channels__sockets {
+    channels_socket *first, **end;
+} channels__sockets;
+
+static inline void channels__sockets_init(channels__sockets *line)
+{
+    line->first = NULL;
+    line->end = &line->first;
+}
+static inline void channels__sockets_append(channels__sockets *line, channels_socket *s)
+{
+    s->after = NULL;
+    *line->end = s;
+    line->end = &s->after;
+}
+static inline channels_socket *channels__sockets_shift(channels__sockets *line)
+{
+    channels_socket *s = line->first;
+    if (s != NULL && (line->first = s->after) == NULL)
+        line->end = &line->first;
+    return s;
+}
+
+_Static_assert(sizeof(void *) != 8 || sizeof(channels_socket) == 112, "each client has one");
 _Static_assert(CHANNELS_DRAINED < 16, "a socket's reason has four bits");
 
 /* --- Refs --------------------------------------------------------------------------------- */
@@ -372,8 +400,8 @@ struct channels_endpoint {
     channels__topics topics;
     channels__mount *mounts;
     channels__list sockets;
-    channels__list doomed; /* sockets */
-    channels__list grave;  /* ended sockets whose carrier is gone */
+    channels__sockets doomed;
+    channels__sockets grave; /* ended ones whose carrier is gone */
     size_t clients;        /* sockets that came in or wait to, and whose carrier is not gone */
     size_t ending;         /* connections whose last bytes are on their way */
     channels__drain drain;

@@ -132,9 +132,9 @@ static void bury_channels(channels_endpoint *ep)
 
 static void bury_sockets(channels_endpoint *ep)
 {
-    channels__list *node;
-    while ((node = channels__list_shift(&ep->grave)) != NULL)
-        channels__socket_free(CHANNELS__OF(node, channels_socket, doomed));
+    channels_socket *s;
+    while ((s = channels__sockets_shift(&ep->grave)) != NULL)
+        channels__socket_free(s);
 }
 
 /* What has ended is freed when the host's loop calls in again: before that, a function of the
@@ -162,9 +162,9 @@ bool channels__enter_outermost(channels_endpoint *ep, const char *call)
 
 static void end_doomed(channels_endpoint *ep)
 {
-    channels__list *node;
-    while ((node = channels__list_shift(&ep->doomed)) != NULL)
-        channels__socket_end(CHANNELS__OF(node, channels_socket, doomed));
+    channels_socket *s;
+    while ((s = channels__sockets_shift(&ep->doomed)) != NULL)
+        channels__socket_end(s);
 }
 
 /* Only as many as there were: work that makes work cannot keep the host's loop from turning. What
@@ -356,8 +356,8 @@ static void init(channels_endpoint *ep, const channels_config *config)
     ep->mem.user = config->hooks;
     ep->config = *config;
     channels__list_init(&ep->sockets);
-    channels__list_init(&ep->doomed);
-    channels__list_init(&ep->grave);
+    channels__sockets_init(&ep->doomed);
+    channels__sockets_init(&ep->grave);
     channels__codec_init(&ep->codec, &ep->mem);
     channels__queue_init(&ep->queue, &ep->mem);
     channels__heap_init(&ep->timers, &ep->mem);

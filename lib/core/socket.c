@@ -48,11 +48,13 @@ int channels__socket_encode(channels_socket *s, const channels_outgoing *out, ch
 static bool has_room(channels_socket *s, size_t len)
 {
     size_t max = s->mount->options.max_queued;
+    if (len > UINT32_MAX - s->queued)
+        return false;
     if (s->queued != 0 && s->queued - s->exempt + len <= max)
         return true;
     if (s->queued != 0 && (s->queued > max || len <= s->exempt))
         return false;
-    s->ahead = (uint32_t)s->queued;
+    s->ahead = s->queued;
     s->exempt = (uint32_t)len;
     return true;
 }
@@ -63,12 +65,12 @@ int channels__socket_send(channels_socket *s, channels_buf *wire, channels_kind 
         return CHANNELS_ERR_CLOSED;
     if (!has_room(s, wire->len)) {
         channels__log(s->ep, CHANNELS_LOG_WARNING,
-                      "client of %s closed: it reads too slowly, %zu bytes are waiting for it",
+                      "client of %s closed: it reads too slowly, %u bytes are waiting for it",
                       s->mount->path, s->queued);
         channels__socket_doom(s, CHANNELS_SLOW, 1008);
         return CHANNELS_ERR_LIMIT;
     }
-    s->queued += wire->len;
+    s->queued += (uint32_t)wire->len;
     if (s->queued > s->ep->stats.queued_most)
         s->ep->stats.queued_most = s->queued;
     int err = s->transport->send(s->carrier, wire, kind);
@@ -95,7 +97,7 @@ int channels__socket_post(channels_socket *s, const channels_outgoing *out)
 void channels_socket_sent(channels_socket *s, size_t len)
 {
     size_t before = len < s->ahead ? len : s->ahead, of_it = len - before;
-    s->queued -= len < s->queued ? len : s->queued;
+    s->queued -= len < s->queued ? (uint32_t)len : s->queued;
     s->ahead -= (uint32_t)before;
     s->exempt -= of_it < s->exempt ? (uint32_t)of_it : s->exempt;
 }
@@ -238,7 +240,7 @@ void channels__socket_doom(channels_socket *s, channels_reason why, int code)
     s->state = CHANNELS__DOOMED;
     s->reason = (unsigned)why & 15;
     channels__socket_forget(s, true);
-    channels__list_append(&s->ep->doomed, &s->doomed);
+    channels__sockets_append(&s->ep->doomed, s);
     if (code != 0 && waiting)
         s->transport->refuse(s->carrier, why == CHANNELS_DRAINED ? &channels__unavailable
                                                                  : &channels__forbidden);
@@ -258,7 +260,7 @@ void channels__socket_end(channels_socket *s)
         channels__subscriber_end(s->ep, s->id);
     s->id = NULL;
     if (s->closed)
-        channels__list_append(&s->ep->grave, &s->doomed);
+        channels__sockets_append(&s->ep->grave, s);
 }
 
 void channels__socket_closed(channels_socket *s)
@@ -269,7 +271,7 @@ void channels__socket_closed(channels_socket *s)
     s->ep->clients--;
     channels__socket_doom(s, CHANNELS_CLOSED, 0);
     if (s->state == CHANNELS__GONE)
-        channels__list_append(&s->ep->grave, &s->doomed);
+        channels__sockets_append(&s->ep->grave, s);
 }
 
 void channels_socket_closed(channels_socket *s)
