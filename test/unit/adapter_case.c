@@ -2,10 +2,10 @@
 #include "unit/adapter_case.h"
 #include "unit/failure.h"
 
-#include <fcntl.h>
-#include <netinet/in.h>
+#include <channels/adapters/tcp.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/un.h>
 #include <time.h>
 
 /* --- The case ----------------------------------------------------------------------------- */
@@ -446,6 +446,83 @@ static void streams_with_a_request(net *n)
     hang_up(&p);
 }
 
+/* Dials, and gives the number of the descriptor that the adapter then has of it. */
+static int taken(net *n, far_end *p)
+{
+    *p = dial_plain(n);
+    int fd = lowest_fd();
+    until_clients(n, 1);
+    return fd;
+}
+
+static void is_prepared(int fd)
+{
+    assert_true((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+static bool sends_at_once(int fd)
+{
+    int on = 0;
+    socklen_t len = sizeof on;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
+    return on != 0;
+}
+
+static void streams_are_prepared(net *n)
+{
+    far_end p;
+    int fd = taken(n, &p);
+    is_prepared(fd);
+    assert_true(sends_at_once(fd));
+    hang_up(&p);
+    until_clients(n, 0);
+
+    int listener = socket(AF_INET, SOCK_STREAM, 0); /* the host's, of which nothing is known */
+    assert_int_equal(listen(listener, 8), 0);
+    n->port = channels_tcp__port(listener);
+    assert_int_equal(n->a->listen_fd(n->loop, listener), 0);
+    fd = taken(n, &p);
+    is_prepared(fd);
+    assert_true(sends_at_once(fd));
+    hang_up(&p);
+    until_clients(n, 0);
+}
+
+/* One that the host has accepted. */
+static void foreign_streams_are_prepared(net *n)
+{
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(listen(listener, 8), 0);
+    int client = open_fd(channels_tcp__port(listener)), fd = accept(listener, NULL, NULL);
+    close(listener);
+    assert_false(sends_at_once(fd));
+    assert_int_equal(n->a->accept(n->loop, fd), 0);
+    is_prepared(fd);
+    assert_true(sends_at_once(fd));
+    close(client);
+    until_clients(n, 0);
+}
+
+/* In a Unix domain, where nobody has an address. */
+static void unix_listeners(net *n)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(at.sun_path, sizeof at.sun_path, "/tmp/channels-%ld.socket", (long)getpid());
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(n->a->listen_fd(n->loop, listener), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&at, sizeof at), 0);
+    unlink(at.sun_path);
+    int fd = lowest_fd();
+    far_end p = far_end_of(n, client);
+    put_text(&p, HANDSHAKE);
+    gets_text(&p, WELCOME);
+    is_prepared(fd);
+    hang_up(&p);
+}
+
 static void all_addresses(net *n)
 {
     n->port = n->a->listen(n->loop, NULL);
@@ -508,6 +585,9 @@ static const adapter_test shared[] = {
     ADAPTER_TEST(other_threads_wake_it),
     ADAPTER_TEST(other_streams),
     ADAPTER_TEST(streams_with_a_request),
+    ADAPTER_TEST(streams_are_prepared),
+    ADAPTER_TEST(foreign_streams_are_prepared),
+    ADAPTER_TEST(unix_listeners),
     ADAPTER_TEST(all_addresses),
     ADAPTER_TEST(out_of_descriptors),
     ADAPTER_TEST(resets),

@@ -46,7 +46,7 @@ typedef struct channels_ev_listener {
     ev_io io;
     struct channels_ev *ev;
     struct channels_ev_listener *next;
-    int (*accept)(struct channels_ev_listener *l, int fd);
+    int (*accept)(struct channels_ev_listener *l, const channels_tcp_stream *s);
     void *layer; /* accept()'s own */
 } channels_ev_listener;
 
@@ -138,29 +138,33 @@ static inline void channels_ev__watch_client(channels_ev *ev, channels_ev_client
     ev_io_start(ev->loop, &c->io);
 }
 
+/* 0 or a negative errno; the stream is then still the caller's. */
+static inline int channels_ev__add(channels_ev *ev, const channels_tcp_stream *s,
+                                   const channels_request *req, const void *rest, size_t len)
+{
+    const channels_stream stream = { s->peer, false };
+    channels_ev_client *c = (channels_ev_client *)calloc(1, sizeof *c);
+    if (c == NULL)
+        return -ENOMEM;
+    int err = req != NULL ? channels_conn_new_from(ev->ep, req, rest, len, c, &c->conn)
+                          : channels_conn_new(ev->ep, &stream, c, &c->conn);
+    if (err != CHANNELS_OK) {
+        free(c);
+        return err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;
+    }
+    channels_ev__watch_client(ev, c, s->fd, channels_ev__on_client);
+    return 0;
+}
+
 /* Takes over the connected stream `fd`, on which the host has read the request `req` and has not
  * answered: channels_conn_new_from() says what `rest` is. 0 or a negative errno; `fd` is then still
  * the caller's. */
 static inline int channels_ev_accept_from(channels_ev *ev, int fd, const channels_request *req,
                                           const void *rest, size_t len)
 {
-    char peer[CHANNELS_TCP_PEER_SIZE];
-    channels_stream stream = { NULL, false };
-    int err = channels_tcp__prepare(fd);
-    if (err != 0)
-        return err;
-    stream.peer = channels_tcp__peer(fd, peer);
-    channels_ev_client *c = (channels_ev_client *)calloc(1, sizeof *c);
-    if (c == NULL)
-        return -ENOMEM;
-    err = req != NULL ? channels_conn_new_from(ev->ep, req, rest, len, c, &c->conn)
-                      : channels_conn_new(ev->ep, &stream, c, &c->conn);
-    if (err != CHANNELS_OK) {
-        free(c);
-        return err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;
-    }
-    channels_ev__watch_client(ev, c, fd, channels_ev__on_client);
-    return 0;
+    channels_tcp_stream s;
+    int err = channels_tcp__adopt(fd, &s);
+    return err != 0 ? err : channels_ev__add(ev, &s, req, rest, len);
 }
 
 /* Takes over the accepted or otherwise connected stream `fd`. Likewise. */
@@ -181,28 +185,29 @@ static inline void channels_ev__on_listener(struct ev_loop *loop, ev_io *io, int
 {
     channels_ev_listener *listener = (channels_ev_listener *)io->data;
     channels_ev *ev = listener->ev;
+    channels_tcp_stream s;
     (void)revents;
     for (int i = 0; i < CHANNELS_EV_ACCEPTS; i++) {
-        int fd = accept(io->fd, NULL, NULL);
-        if (fd >= 0) {
-            if (listener->accept(listener, fd) != 0)
-                close(fd);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        int err = channels_tcp__accept(io->fd, &s);
+        if (err == 0) {
+            if (listener->accept(listener, &s) != 0)
+                close(s.fd);
+        } else if (channels_tcp__exhausted(err)) {
             /* The waiting connection keeps the listener readable: look away for a while. */
             for (channels_ev_listener *l = ev->listeners; l != NULL; l = l->next)
                 ev_io_stop(loop, &l->io);
             ev_timer_set(&ev->retry, 0.1, 0.);
             ev_timer_start(loop, &ev->retry);
             return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
+        } else if (err != -EINTR && err != -ECONNABORTED) {
             return;
         }
     }
 }
 
-static inline int channels_ev__accept(channels_ev_listener *l, int fd)
+static inline int channels_ev__accept(channels_ev_listener *l, const channels_tcp_stream *s)
 {
-    return channels_ev_accept(l->ev, fd);
+    return channels_ev__add(l->ev, s, NULL, NULL, 0);
 }
 
 /* Accepts from `fd`, a listening stream socket, which it takes over (systemd's, one shared by
@@ -210,9 +215,9 @@ static inline int channels_ev__accept(channels_ev_listener *l, int fd)
  * negative errno. */
 static inline int channels_ev_listen_fd(channels_ev *ev, channels_ev_listener *l, int fd)
 {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-        return -errno;
+    int err = channels_tcp__prepare_listener(fd);
+    if (err != 0)
+        return err;
     l->ev = ev;
     l->accept = channels_ev__accept;
     l->layer = NULL;

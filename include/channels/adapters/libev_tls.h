@@ -390,39 +390,42 @@ static inline SSL *channels_ev_tls__ssl_new(channels_ev_tls_client *c)
     return ssl;
 }
 
-/* Takes over the accepted stream `fd`, on which the client begins with its handshake. 0 or a
- * negative errno; `fd` is then still the caller's. */
-static inline int channels_ev_tls_accept(channels_ev_tls *tls, int fd)
+/* As channels_ev__add(). */
+static inline int channels_ev_tls__add(channels_ev_tls *tls, const channels_tcp_stream *s)
 {
     static const channels_ev_layer layer = { channels_ev_tls__flush, channels_ev_tls__end };
-    char peer[CHANNELS_TCP_PEER_SIZE];
-    channels_stream stream = { NULL, true };
-    int err = channels_tcp__prepare(fd);
-    if (err != 0)
-        return err;
-    stream.peer = channels_tcp__peer(fd, peer);
+    const channels_stream stream = { s->peer, true };
     channels_ev_tls_client *c = (channels_ev_tls_client *)calloc(1, sizeof *c);
     if (c == NULL)
         return -ENOMEM;
     c->client.layer = &layer;
     c->tls = tls;
     c->ssl = channels_ev_tls__ssl_new(c);
-    err = c->ssl != NULL ? channels_conn_new(tls->ev->ep, &stream, c, &c->client.conn)
-                         : CHANNELS_ERR_NOMEM;
+    int err = c->ssl != NULL ? channels_conn_new(tls->ev->ep, &stream, c, &c->client.conn)
+                             : CHANNELS_ERR_NOMEM;
     if (err != CHANNELS_OK) {
         SSL_free(c->ssl);
         free(c);
         return err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;
     }
-    channels_ev__watch_client(tls->ev, &c->client, fd, channels_ev_tls__on_client);
+    channels_ev__watch_client(tls->ev, &c->client, s->fd, channels_ev_tls__on_client);
     return 0;
+}
+
+/* Takes over the accepted stream `fd`, on which the client begins with its handshake. 0 or a
+ * negative errno; `fd` is then still the caller's. */
+static inline int channels_ev_tls_accept(channels_ev_tls *tls, int fd)
+{
+    channels_tcp_stream s;
+    int err = channels_tcp__adopt(fd, &s);
+    return err != 0 ? err : channels_ev_tls__add(tls, &s);
 }
 
 /* --- Listening, starting, stopping ---------------------------------------------------------- */
 
-static inline int channels_ev_tls__accept(channels_ev_listener *l, int fd)
+static inline int channels_ev_tls__accept(channels_ev_listener *l, const channels_tcp_stream *s)
 {
-    return channels_ev_tls_accept((channels_ev_tls *)l->layer, fd);
+    return channels_ev_tls__add((channels_ev_tls *)l->layer, s);
 }
 
 static inline int channels_ev_tls__over(channels_ev_tls *tls, channels_ev_listener *l, int err)

@@ -153,19 +153,15 @@ static inline channels_uv_client *channels_uv__client_new(channels_uv *uv, int f
     return c;
 }
 
-/* Takes over the connected stream `fd`, on which the host has read the request `req` and has not
- * answered: channels_conn_new_from() says what `rest` is. 0 or a negative errno; `fd` is then still
- * the caller's. */
-static inline int channels_uv_accept_from(channels_uv *uv, int fd, const channels_request *req,
-                                          const void *rest, size_t len)
+/* 0 or a negative errno; the stream is then still the caller's. */
+static inline int channels_uv__add(channels_uv *uv, const channels_tcp_stream *s,
+                                   const channels_request *req, const void *rest, size_t len)
 {
-    char peer[CHANNELS_TCP_PEER_SIZE];
-    channels_stream stream = { NULL, false };
-    int err = channels_tcp__prepare(fd);
-    channels_uv_client *c = err == 0 ? channels_uv__client_new(uv, fd, &err) : NULL;
+    const channels_stream stream = { s->peer, false };
+    int err;
+    channels_uv_client *c = channels_uv__client_new(uv, s->fd, &err);
     if (c == NULL)
         return err;
-    stream.peer = channels_tcp__peer(fd, peer);
     err = req != NULL ? channels_conn_new_from(uv->ep, req, rest, len, c, &c->conn)
                       : channels_conn_new(uv->ep, &stream, c, &c->conn);
     if (err != CHANNELS_OK) {
@@ -179,6 +175,17 @@ static inline int channels_uv_accept_from(channels_uv *uv, int fd, const channel
     uv->clients = c;
     channels_uv__watch(c, UV_READABLE);
     return 0;
+}
+
+/* Takes over the connected stream `fd`, on which the host has read the request `req` and has not
+ * answered: channels_conn_new_from() says what `rest` is. 0 or a negative errno; `fd` is then still
+ * the caller's. */
+static inline int channels_uv_accept_from(channels_uv *uv, int fd, const channels_request *req,
+                                          const void *rest, size_t len)
+{
+    channels_tcp_stream s;
+    int err = channels_tcp__adopt(fd, &s);
+    return err != 0 ? err : channels_uv__add(uv, &s, req, rest, len);
 }
 
 /* Takes over the accepted or otherwise connected stream `fd`. Likewise. */
@@ -209,18 +216,19 @@ static inline void channels_uv__rest(channels_uv *uv)
 static inline void channels_uv__on_listener(uv_poll_t *io, int status, int events)
 {
     channels_uv *uv = (channels_uv *)io->data;
+    channels_tcp_stream s;
     (void)events;
     if (status < 0) /* libuv has stopped watching */
         channels_uv__rest(uv);
     for (int i = 0; i < CHANNELS_UV_ACCEPTS && status >= 0; i++) {
-        int fd = accept(((channels_uv_listener *)io)->fd, NULL, NULL);
-        if (fd >= 0) {
-            if (channels_uv_accept(uv, fd) != 0)
-                close(fd);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        int err = channels_tcp__accept(((channels_uv_listener *)io)->fd, &s);
+        if (err == 0) {
+            if (channels_uv__add(uv, &s, NULL, NULL, 0) != 0)
+                close(s.fd);
+        } else if (channels_tcp__exhausted(err)) {
             channels_uv__rest(uv);
             return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
+        } else if (err != -EINTR && err != -ECONNABORTED) {
             return;
         }
     }
@@ -234,6 +242,7 @@ static inline int channels_uv_listen_fd(channels_uv *uv, channels_uv_listener *l
     int err = uv_poll_init(uv->loop, &l->io, fd); /* makes it non-blocking */
     if (err != 0)
         return err;
+    channels_tcp__no_delay(fd);
     l->io.data = uv;
     l->fd = fd;
     l->next = uv->listeners;

@@ -134,30 +134,35 @@ static inline void channels_poll__on_client(channels_poll *p, size_t at, short e
     channels_poll__flush(p, c);
 }
 
+/* 0 or a negative errno; the stream is then still the caller's. */
+static inline int channels_poll__add_client(channels_poll *p, const channels_tcp_stream *s,
+                                            const channels_request *req, const void *rest,
+                                            size_t len)
+{
+    const channels_stream stream = { s->peer, false };
+    channels_conn *conn = NULL;
+    channels_poll_client *c = (channels_poll_client *)malloc(sizeof *c);
+    if (c == NULL)
+        return -ENOMEM;
+    int err = req != NULL ? channels_conn_new_from(p->ep, req, rest, len, c, &conn)
+                          : channels_conn_new(p->ep, &stream, c, &conn);
+    c->at = p->count;
+    if (err == CHANNELS_OK && channels_poll__add(p, s->fd, conn) == 0)
+        return 0;
+    channels_conn_free(conn);
+    free(c);
+    return err == CHANNELS_OK || err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;
+}
+
 /* Takes over the connected stream `fd`, on which the host has read the request `req` and has not
  * answered: channels_conn_new_from() says what `rest` is. 0 or a negative errno; `fd` is then still
  * the caller's. */
 static inline int channels_poll_accept_from(channels_poll *p, int fd, const channels_request *req,
                                             const void *rest, size_t len)
 {
-    char peer[CHANNELS_TCP_PEER_SIZE];
-    channels_stream stream = { NULL, false };
-    channels_conn *conn = NULL;
-    int err = channels_tcp__prepare(fd);
-    if (err != 0)
-        return err;
-    stream.peer = channels_tcp__peer(fd, peer);
-    channels_poll_client *c = (channels_poll_client *)malloc(sizeof *c);
-    if (c == NULL)
-        return -ENOMEM;
-    err = req != NULL ? channels_conn_new_from(p->ep, req, rest, len, c, &conn)
-                      : channels_conn_new(p->ep, &stream, c, &conn);
-    c->at = p->count;
-    if (err == CHANNELS_OK && channels_poll__add(p, fd, conn) == 0)
-        return 0;
-    channels_conn_free(conn);
-    free(c);
-    return err == CHANNELS_OK || err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;
+    channels_tcp_stream s;
+    int err = channels_tcp__adopt(fd, &s);
+    return err != 0 ? err : channels_poll__add_client(p, &s, req, rest, len);
 }
 
 /* Takes over the accepted or otherwise connected stream `fd`. Likewise. */
@@ -168,31 +173,26 @@ static inline int channels_poll_accept(channels_poll *p, int fd)
 
 static inline void channels_poll__on_listener(channels_poll *p, int listener)
 {
+    channels_tcp_stream s;
     for (int i = 0; i < CHANNELS_POLL_ACCEPTS; i++) {
-        int fd = accept(listener, NULL, NULL);
-        if (fd >= 0) {
-            if (channels_poll_accept(p, fd) != 0)
-                close(fd);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        int err = channels_tcp__accept(listener, &s);
+        if (err == 0) {
+            if (channels_poll__add_client(p, &s, NULL, NULL, 0) != 0)
+                close(s.fd);
+        } else if (channels_tcp__exhausted(err)) {
             p->rest = true;
             return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
+        } else if (err != -EINTR && err != -ECONNABORTED) {
             return;
         }
     }
-}
-
-static inline int channels_poll__nonblocking(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-    return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 /* Accepts from `fd`, a listening stream socket, which it takes over (systemd's, one shared by
  * processes, one in a Unix domain). 0 or a negative errno. */
 static inline int channels_poll_listen_fd(channels_poll *p, channels_poll_listener *l, int fd)
 {
-    int err = channels_poll__nonblocking(fd);
+    int err = channels_tcp__prepare_listener(fd);
     l->fd = fd;
     return err != 0 ? err : channels_poll__add(p, fd, NULL);
 }
@@ -318,11 +318,8 @@ static inline int channels_poll__open(channels_poll *p)
         return -errno;
     p->wake = ends[1];
     err = channels_poll__add(p, ends[0], NULL);
-    for (int i = 0; i < 2 && err == 0; i++) {
-        err = channels_poll__nonblocking(ends[i]);
-        if (err == 0 && fcntl(ends[i], F_SETFD, FD_CLOEXEC) < 0)
-            err = -errno;
-    }
+    for (int i = 0; i < 2 && err == 0; i++)
+        err = channels_tcp__prepare(ends[i]);
     if (err != 0) {
         close(ends[0]);
         close(ends[1]);

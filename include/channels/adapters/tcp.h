@@ -2,6 +2,7 @@
 #ifndef CHANNELS_ADAPTERS_TCP_H
 #define CHANNELS_ADAPTERS_TCP_H
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -18,33 +19,143 @@
 #define CHANNELS_TCP_PEER_SIZE 64
 #define CHANNELS_TCP_IOV 64
 
-/* Non-blocking, closed on exec, small writes at once. 0 or a negative errno. */
-static inline int channels_tcp__prepare(int fd)
+/* An accepted stream: non-blocking, closed on exec, small writes at once. */
+typedef struct channels_tcp_stream {
+    int fd;
+    char peer[CHANNELS_TCP_PEER_SIZE]; /* "192.0.2.1:4711" or "[2001:db8::1]:4711", the other end;
+                                        * "" if it has no such address */
+} channels_tcp_stream;
+
+#if defined(__linux__) && !defined(_GNU_SOURCE) /* which has <sys/socket.h> declare it */
+#ifdef __cplusplus
+extern "C"
+#endif
+int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+#endif
+
+/* --- Descriptors: each gives 0 or a negative errno ------------------------------------------ */
+
+static inline int channels_tcp__nonblocking(int fd)
 {
-    int on = 1, flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-        return -errno;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* refused by Unix sockets */
-    return 0;
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-/* "192.0.2.1:4711" or "[2001:db8::1]:4711" of the other end, written to `dst`; NULL if it has no
- * such address. */
-static inline const char *channels_tcp__peer(int fd, char dst[CHANNELS_TCP_PEER_SIZE])
+static inline int channels_tcp__prepare(int fd)
+{
+    int err = channels_tcp__nonblocking(fd);
+    return err == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : err;
+}
+
+/* What a listener has been told its streams need not be told again. */
+static inline void channels_tcp__no_delay(int fd)
+{
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* refused by Unix sockets */
+}
+
+static inline int channels_tcp__prepare_listener(int fd)
+{
+    channels_tcp__no_delay(fd);
+    return channels_tcp__nonblocking(fd);
+}
+
+/* --- The other end's address: by hand, as snprintf() costs more than the rest of an accept() --- */
+
+/* Where the next character goes. */
+static inline char *channels_tcp__decimal(char *to, unsigned n)
+{
+    if (n >= 10)
+        to = channels_tcp__decimal(to, n / 10);
+    *to = (char)('0' + n % 10);
+    return to + 1;
+}
+
+static inline char *channels_tcp__ipv4(char *to, const struct sockaddr_in *in)
+{
+    const unsigned char *byte = (const unsigned char *)&in->sin_addr;
+    for (int i = 0; i < 4; i++) {
+        to = channels_tcp__decimal(to, byte[i]);
+        *to++ = i < 3 ? '.' : ':';
+    }
+    return channels_tcp__decimal(to, ntohs(in->sin_port));
+}
+
+/* The name of a scope, which few addresses have, is getnameinfo()'s business. */
+static inline char *channels_tcp__ipv6(char *to, const struct sockaddr_in6 *in)
+{
+    char *host = to + 1;
+    if (in->sin6_scope_id == 0
+            ? inet_ntop(AF_INET6, &in->sin6_addr, host, INET6_ADDRSTRLEN) == NULL
+            : getnameinfo((const struct sockaddr *)in, sizeof *in, host, INET6_ADDRSTRLEN, NULL, 0,
+                          NI_NUMERICHOST) != 0)
+        return to;
+    *to = '[';
+    to = host + strlen(host);
+    *to++ = ']';
+    *to++ = ':';
+    return channels_tcp__decimal(to, ntohs(in->sin6_port));
+}
+
+static inline void channels_tcp__name(const struct sockaddr_storage *addr,
+                                      char dst[CHANNELS_TCP_PEER_SIZE])
+{
+    char *end = dst;
+    if (addr->ss_family == AF_INET)
+        end = channels_tcp__ipv4(dst, (const struct sockaddr_in *)addr);
+    else if (addr->ss_family == AF_INET6)
+        end = channels_tcp__ipv6(dst, (const struct sockaddr_in6 *)addr);
+    *end = '\0';
+}
+
+/* --- Streams: 0 or a negative errno ----------------------------------------------------------- */
+
+/* The next of a listener's. */
+static inline int channels_tcp__accept(int listener, channels_tcp_stream *s)
 {
     struct sockaddr_storage addr;
     socklen_t len = sizeof addr;
-    char host[46], port[8];
-    if (getpeername(fd, (struct sockaddr *)&addr, &len) != 0 ||
-        (addr.ss_family != AF_INET && addr.ss_family != AF_INET6) ||
-        getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return NULL;
-    snprintf(dst, CHANNELS_TCP_PEER_SIZE, addr.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-             port);
-    return dst;
+    addr.ss_family = AF_UNSPEC;
+#ifdef __linux__
+    s->fd = accept4(listener, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (s->fd < 0)
+        return -errno;
+#else
+    s->fd = accept(listener, (struct sockaddr *)&addr, &len);
+    if (s->fd < 0)
+        return -errno;
+    if (channels_tcp__prepare(s->fd) != 0) {
+        close(s->fd);
+        return -ECONNABORTED;
+    }
+#endif
+    channels_tcp__name(&addr, s->peer);
+    return 0;
 }
+
+/* Nothing more can be accepted for now. */
+static inline bool channels_tcp__exhausted(int err)
+{
+    return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM;
+}
+
+/* One that somebody else has accepted or connected. */
+static inline int channels_tcp__adopt(int fd, channels_tcp_stream *s)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof addr;
+    int err = channels_tcp__prepare(fd);
+    if (err != 0)
+        return err;
+    channels_tcp__no_delay(fd);
+    if (getpeername(fd, (struct sockaddr *)&addr, &len) != 0)
+        addr.ss_family = AF_UNSPEC;
+    s->fd = fd;
+    channels_tcp__name(&addr, s->peer);
+    return 0;
+}
+
+/* --- Listeners -------------------------------------------------------------------------------- */
 
 static inline int channels_tcp__listen_on(const struct addrinfo *ai, int backlog)
 {
@@ -105,6 +216,8 @@ static inline int channels_tcp__port(int fd)
         return ntohs(((struct sockaddr_in *)&addr)->sin_port);
     return addr.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&addr)->sin6_port) : -1;
 }
+
+/* --- Writing ---------------------------------------------------------------------------------- */
 
 /* Writes what `conn` has until the kernel takes no more, and shuts down when it asks for that: 0,
  * or a negative errno if the stream is broken. */
