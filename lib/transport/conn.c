@@ -45,13 +45,20 @@ static bool congested(const channels_conn *c)
     return c->socket != NULL && c->socket->queued > c->socket->mount->options.max_queued / 2;
 }
 
+static bool ends(channels__conn_state state)
+{
+    return state == CHANNELS__CONN_PARTING || state == CHANNELS__CONN_ENDING;
+}
+
 /* Of one that is not OPEN. */
 static unsigned want_apart(const channels_conn *c)
 {
     unsigned write = output_waits(c) ? CHANNELS_WANT_WRITE : 0;
     if (c->state == CHANNELS__CONN_OVER)
         return CHANNELS_WANT_CLOSE;
-    if (c->state == CHANNELS__CONN_ENDING)
+    if (c->state == CHANNELS__CONN_PARTING && write == 0)
+        return CHANNELS_WANT_SHUTDOWN | CHANNELS_WANT_CLOSE;
+    if (ends(c->state))
         return CHANNELS_WANT_READ | (write != 0 ? write : (unsigned)CHANNELS_WANT_SHUTDOWN);
     /* A peer that waits for its answer is read from, so that its going away is noticed, until it
      * sends what has to be held. */
@@ -131,11 +138,11 @@ static void cut_off(channels_conn *c, channels_reason why)
     channels__conn_tell(c, false);
 }
 
-/* By all that change to or from ENDING: so many are counted by the endpoint. */
+/* By all that change to or from an end: so many are counted by the endpoint. */
 static void set_state(channels_conn *c, channels__conn_state state)
 {
-    c->ep->ending += (state == CHANNELS__CONN_ENDING);
-    c->ep->ending -= (c->state == CHANNELS__CONN_ENDING);
+    c->ep->ending += ends(state);
+    c->ep->ending -= ends(c->state);
     c->state = (uint8_t)state;
 }
 
@@ -228,7 +235,7 @@ int channels_conn_output(channels_conn *c, struct iovec *iov, int max)
     int n = 0;
     if (c->state != CHANNELS__CONN_OVER)
         n = channels__outq_view(&c->out, iov, max, conns->room, sizeof conns->room);
-    if (n < max && c->state == CHANNELS__CONN_ENDING && c->goodbye_sent < c->goodbye_len) {
+    if (n < max && ends(c->state) && c->goodbye_sent < c->goodbye_len) {
         iov[n].iov_base = c->goodbye + c->goodbye_sent;
         iov[n++].iov_len = (size_t)(c->goodbye_len - c->goodbye_sent);
     }
@@ -252,7 +259,7 @@ static void progress(channels_conn *c)
         channels__conn_tell(c, true);
     if (c->state == CHANNELS__CONN_OPEN)
         restart_idle(c);
-    else if (c->state == CHANNELS__CONN_ENDING && !hurries(ep))
+    else if (ends(c->state) && !hurries(ep))
         channels__conn_alarm(c, &channels__conns_of(c)->linger);
     else if (c->state < CHANNELS__CONN_ACCEPTED)
         channels__conn_answered_sent(c);
@@ -398,6 +405,13 @@ static int receive(channels_conn *c, const channels__ws_got *got)
     return err != CHANNELS_ERR_CLOSED ? err : CHANNELS_OK; /* a callback has closed it meanwhile */
 }
 
+static void answer_close(channels_conn *c, int code)
+{
+    farewell(c, CHANNELS_CLOSED, code);
+    if (channels__ws_unread(&channels__conns_of(c)->ws) == 0)
+        set_state(c, CHANNELS__CONN_PARTING);
+}
+
 static int heed(channels_conn *c, const channels__ws_got *got)
 {
     switch (got->event) {
@@ -407,7 +421,7 @@ static int heed(channels_conn *c, const channels__ws_got *got)
         if (pong(c, got->data, got->len))
             return CHANNELS_OK;
         break;
-    case CHANNELS__WS_CLOSE: farewell(c, CHANNELS_CLOSED, got->code); return CHANNELS_OK;
+    case CHANNELS__WS_CLOSE: answer_close(c, got->code); return CHANNELS_OK;
     case CHANNELS__WS_FAULT:
         farewell(c, CHANNELS_BROKEN, got->code);
         return CHANNELS_ERR_PROTOCOL;
@@ -439,6 +453,10 @@ static int read_frames(channels_conn *c, const void *data, size_t len)
 
 static void discard(channels_conn *c, size_t len)
 {
+    if (c->state == CHANNELS__CONN_PARTING) {
+        set_state(c, CHANNELS__CONN_ENDING);
+        channels__conn_changed(c);
+    }
     if (len > MAX_DISCARDED - c->discarded)
         channels__conn_over(c);
     else
@@ -458,7 +476,7 @@ int channels__conn_input(channels_conn *c, const char *data, size_t len)
         return err;
     if (c->state == CHANNELS__CONN_OPEN)
         return read_frames(c, data, len);
-    if (c->state != CHANNELS__CONN_ENDING)
+    if (!ends(c->state))
         return channels__conn_hold(c, data, len);
     discard(c, len);
     return CHANNELS_OK;

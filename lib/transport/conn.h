@@ -6,10 +6,16 @@
  *    │ └───► OPENING ──► answered, if connect() refuses
  *    │          │ └────► PENDING, if it decides later ──► ACCEPTED, if bytes came early
  *    │          └──────► OPEN ◄───────────────────────────────┘
+ *    │                          │
+ *    │                          └► PARTING, if the client closes ──► ENDING, if more comes
  *    └──────────────────► ENDING ──► OVER
  *
  * ENDING: the last bytes are in the queue; what comes in is thrown away until the peer closes, so
- * that the kernel does not reset the stream and take our last bytes with it. OVER: the host is to
+ * that the kernel does not reset the stream and take our last bytes with it. PARTING: the client's
+ * Close has come and may be followed by nothing (RFC 6455, 5.5.1), so that no byte can be left
+ * unread: when ours has left the host is to close at once, as a server must, and does not have to
+ * wait for an end that the client waits for too. A client that goes on sending all the same is
+ * waited for like others, if that is seen in time; its reset is its own doing. OVER: the host is to
  * close.
  *
  * By its alarm every connection is in one list at any time: of those that time is set to (for a
@@ -31,6 +37,7 @@ typedef enum {
     CHANNELS__CONN_ANSWERED, /* the next request waits until more of the answers has left */
     CHANNELS__CONN_ACCEPTED, /* upgraded; what came before that is still to be read */
     CHANNELS__CONN_OPEN,     /* reads frames */
+    CHANNELS__CONN_PARTING,
     CHANNELS__CONN_ENDING,
     CHANNELS__CONN_OVER
 } channels__conn_state;

@@ -463,6 +463,11 @@ channels__ws_got channels__ws_next(channels__ws *ws, channels__ws_in *in,
     return got;
 }
 
+size_t channels__ws_unread(const channels__ws *ws)
+{
+    return ws->len;
+}
+
 void channels__ws_in_end(channels__ws *ws, channels__ws_in *in)
 {
     lens_end(ws, in);

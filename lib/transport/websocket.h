@@ -78,6 +78,8 @@ void channels__ws_give(channels__ws *ws, const void *data, size_t len);
 /* The next thing in them. After a Close, a fault or lack of memory there is no next. */
 channels__ws_got channels__ws_next(channels__ws *ws, channels__ws_in *in,
                                    const channels__ws_limits *limits);
+/* Bytes that lie behind what was returned last. */
+size_t channels__ws_unread(const channels__ws *ws);
 /* Forgets what is in flight. */
 void channels__ws_in_end(channels__ws *ws, channels__ws_in *in);
 

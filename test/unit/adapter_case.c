@@ -203,13 +203,18 @@ void gets_json(far_end *p, const char *json)
     free(text);
 }
 
+static void join_over(far_end *p)
+{
+    put_text(p, HANDSHAKE);
+    gets_text(p, WELCOME);
+    put_frame(p, FIN | TEXT, "['1','1','room:a','phx_join',{}]");
+    gets_json(p, "['1','1','room:a','phx_reply',{'status':'ok','response':{}}]");
+}
+
 far_end join(net *n)
 {
     far_end p = dial(n);
-    put_text(&p, HANDSHAKE);
-    gets_text(&p, WELCOME);
-    put_frame(&p, FIN | TEXT, "['1','1','room:a','phx_join',{}]");
-    gets_json(&p, "['1','1','room:a','phx_reply',{'status':'ok','response':{}}]");
+    join_over(&p);
     return p;
 }
 
@@ -326,6 +331,31 @@ static void slow_readers(net *n)
     free(frame);
     hang_up(&fast);
     hang_up(&slow);
+}
+
+/* The answer to its Close waits behind more than the kernel takes: it is closed when both are out. */
+static void goodbye_behind_much(net *n)
+{
+    enum { SIZE = 12000 };
+    char close[16];
+    int pair[2], small = 1;
+    size_t len, close_len = conn_frame_bytes(close, FIN | CLOSE, "\x03\xe8", 2);
+    char *frame = large_frame("push", SIZE, &len);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    assert_int_equal(n->a->accept(n->loop, pair[0]), 0);
+    far_end p = far_end_of(n, pair[1]);
+    join_over(&p);
+    put(&p, frame, len);
+    put(&p, close, close_len);
+    for (int i = 0; i < 3; i++)
+        turn(n, 1);
+    assert_int_equal(clients(n), 1);
+    gets_large(&p, 4 + SIZE + strlen("null") - strlen("\"2\""));
+    gets_text(&p, "\x88\x02\x03\xe8");
+    gets_end(&p);
+    until_clients(n, 0);
+    free(frame);
 }
 
 /* Sends as much of `count` frames as is taken from it; how many bytes. */
@@ -579,6 +609,7 @@ static const adapter_test shared[] = {
     ADAPTER_TEST(goodbyes),
     ADAPTER_TEST(half_closed),
     ADAPTER_TEST(large_messages),
+    ADAPTER_TEST(goodbye_behind_much),
     ADAPTER_TEST(slow_readers),
     ADAPTER_TEST(answers_unread),
     ADAPTER_TEST(stops_with_clients),

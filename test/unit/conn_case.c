@@ -279,12 +279,23 @@ void hears_at(conn_client *c, const char *json, const char *file, int line)
     free(text);
 }
 
-void closes_at(conn_client *c, int code, const char *file, int line)
+static void last_frame_at(conn_client *c, int code, const char *file, int line)
 {
     const unsigned char payload[2] = { (unsigned char)(code >> 8), (unsigned char)code };
     frame_at(c, FIN | CLOSE, payload, code != 0 ? 2 : 0, file, line);
     silent_at(c, file, line);
     _assert_true(c->shut, "it was told that nothing more comes", file, line);
+}
+
+void parts_at(conn_client *c, int code, const char *file, int line)
+{
+    last_frame_at(c, code, file, line);
+    _assert_true(c->conn == NULL, "its stream is closed", file, line);
+}
+
+void closes_at(conn_client *c, int code, const char *file, int line)
+{
+    last_frame_at(c, code, file, line);
     _assert_int_equal(channels_conn_want(c->conn), CHANNELS_WANT_READ | CHANNELS_WANT_SHUTDOWN,
                       file, line);
 }

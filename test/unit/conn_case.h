@@ -94,6 +94,8 @@ size_t conn_frame_bytes(char *dst, int first, const void *payload, size_t len);
 #define hears(c, json) hears_at(c, json, __FILE__, __LINE__)
 /* A Close with this code (0: none), and then nothing more can come. */
 #define closes(c, code) closes_at(c, code, __FILE__, __LINE__)
+/* The same in answer to its own: then the host has closed. */
+#define parts(c, code) parts_at(c, code, __FILE__, __LINE__)
 #define wants(c, flags) _assert_int_equal(channels_conn_want((c)->conn), flags, __FILE__, __LINE__)
 #define traced(t, text) traced_at(t, text, __FILE__, __LINE__)
 
@@ -104,6 +106,7 @@ void frame_at(conn_client *c, int first, const void *payload, size_t len, const 
               int line);
 void hears_at(conn_client *c, const char *json, const char *file, int line);
 void closes_at(conn_client *c, int code, const char *file, int line);
+void parts_at(conn_client *c, int code, const char *file, int line);
 void traced_at(conn_case *t, const char *text, const char *file, int line);
 
 #endif

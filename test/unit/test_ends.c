@@ -216,7 +216,7 @@ static int close_code(const conn_client *c)
 
 static int told_to_close(const conn_case *t)
 {
-    return t->a.conn == NULL ? CUT : t->a.shut ? close_code(&t->a) : LIVES;
+    return t->a.shut ? close_code(&t->a) : t->a.conn == NULL ? CUT : LIVES;
 }
 
 static bool as_told(const struct way *way, const conn_case *t, int code)

@@ -1,6 +1,8 @@
 /* test_websocket.c - lib/transport/websocket.c and its user in conn.c: frames both ways, what
  * breaks the protocol, limits, closing. Each case runs with its input whole and cut into small
  * pieces. */
+#include <sys/uio.h>
+
 #include "unit/conn_case.h"
 
 #define HEARTBEAT "[null,'1','phoenix','heartbeat',{}]"
@@ -242,10 +244,9 @@ static void echoed(conn_case *t, int code, const char *reason)
     joined(t, &t->a);
     conn_frame(&t->a, FIN | CLOSE, payload, code != 0 ? 2 + n : 0);
     assert_int_equal(t->a.err, CHANNELS_OK);
-    closes(&t->a, code);
+    parts(&t->a, code);
     traced(t, "connect;join room:a phx_join {};joined room:a;terminate room:a closed;"
               "disconnect closed;");
-    conn_close(&t->a);
 }
 
 static void clients_close(conn_case *t)
@@ -261,11 +262,13 @@ static void clients_close(conn_case *t)
            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
 }
 
-/* What came before the Close is answered before it; what comes behind it is not looked at. */
+/* What came before the Close is answered before it; what comes behind it is not looked at, and its
+ * sender may have more to come. */
 static void close_in_its_place(conn_case *t)
 {
     char bytes[256];
     joined(t, &t->a);
+    t->a.step = 0;
     char *text = sim_quoted("['1','2','room:a','echo',{}]");
     size_t n = conn_frame_bytes(bytes, FIN | TEXT, text, strlen(text));
     n += conn_frame_bytes(bytes + n, FIN | PING, "p", 1);
@@ -292,7 +295,47 @@ static void partly_written(conn_case *t)
         conn_flush(&t->a);
     }
     hears(&t->a, "['1','2','room:a','phx_reply',{'status':'ok','response':{}}]");
+    parts(&t->a, 1000);
+}
+
+/* A client that goes on after its Close: what it has not taken yet is not put at risk. */
+static void goes_on_after_its_close(conn_case *t)
+{
+    joined(t, &t->a);
+    t->a.window = 0;
+    conn_frame(&t->a, FIN | CLOSE, "\x03\xe8", 2);
+    wants(&t->a, CHANNELS_WANT_READ | CHANNELS_WANT_WRITE);
+    conn_frame(&t->a, FIN | PING, "p", 1);
+    wants(&t->a, CHANNELS_WANT_READ | CHANNELS_WANT_WRITE);
+    t->a.window = SIZE_MAX;
+    conn_flush(&t->a);
     closes(&t->a, 1000);
+    conn_turn(t, 2000);
+    assert_null(t->a.conn);
+}
+
+/* A host that has to see its own buffer out before it closes has linger_ms for that. */
+static void parts_when_all_has_left(conn_case *t)
+{
+    char close[16];
+    struct iovec iov[4];
+    size_t n = conn_frame_bytes(close, FIN | CLOSE, "\x03\xe8", 2);
+    joined(t, &t->a);
+    assert_int_equal(channels_conn_feed(t->a.conn, close, n), CHANNELS_OK);
+    wants(&t->a, CHANNELS_WANT_READ | CHANNELS_WANT_WRITE);
+    assert_int_equal(channels_conn_output(t->a.conn, iov, 4), 1);
+    assert_int_equal(iov[0].iov_len, 4);
+    channels_conn_sent(t->a.conn, 3);
+    wants(&t->a, CHANNELS_WANT_READ | CHANNELS_WANT_WRITE);
+    channels_conn_sent(t->a.conn, 1);
+    wants(&t->a, CHANNELS_WANT_SHUTDOWN | CHANNELS_WANT_CLOSE);
+    assert_ptr_equal(channels_endpoint_next_ready(t->host.ep), t->a.conn);
+    assert_null(channels_endpoint_next_ready(t->host.ep));
+    channels_test_wait(&t->host, 1999);
+    assert_null(channels_endpoint_next_ready(t->host.ep));
+    channels_test_wait(&t->host, 1);
+    assert_ptr_equal(channels_endpoint_next_ready(t->host.ep), t->a.conn);
+    wants(&t->a, CHANNELS_WANT_CLOSE);
 }
 
 static int set_id(channels_socket *s, const channels_request *req, probe *p)
@@ -377,7 +420,7 @@ static void too_large(conn_case *t)
     conn_frame(&t->a, FIN | PING, bytes, 125);
     frame_is(&t->a, FIN | PONG, bytes, 125);
     conn_frame(&t->a, FIN | CLOSE, "\x03\xe8", 2);
-    closes(&t->a, 1000);
+    parts(&t->a, 1000);
 }
 
 /* Nothing is stored of what is announced. */
@@ -681,6 +724,8 @@ int main(void)
         CONN_TEST(clients_close),
         CONN_TEST(close_in_its_place),
         CONN_TEST(partly_written),
+        CONN_TEST(goes_on_after_its_close),
+        CONN_TEST(parts_when_all_has_left),
         CONN_TEST(disconnected),
         CONN_TEST(closed_by_the_host),
         CONN_TEST(too_large),

@@ -299,7 +299,7 @@ static inline int channels_ev_tls__write(channels_ev_tls_client *c)
     if (err != 0 || (channels_conn_want(c->client.conn) & CHANNELS_WANT_SHUTDOWN) == 0)
         return err;
     channels_ev_tls__goodbye(c);
-    if (c->kept_len == 0)
+    if (c->kept_len == 0 && channels_tcp__ends_writing(c->client.conn))
         (void)shutdown(c->client.io.fd, SHUT_WR);
     return 0;
 }
@@ -308,7 +308,8 @@ static inline void channels_ev_tls__flush(channels_ev_client *client)
 {
     int error = channels_ev_tls__write(channels_ev_tls__of(client));
     unsigned want = channels_conn_want(client->conn);
-    if (error != 0 || (want & CHANNELS_WANT_CLOSE) != 0) {
+    bool leaves = channels_ev_tls__of(client)->kept_len != 0 && (want & CHANNELS_WANT_SHUTDOWN) != 0;
+    if (error != 0 || ((want & CHANNELS_WANT_CLOSE) != 0 && !leaves)) {
         channels_ev__client_free(client);
         return;
     }

@@ -219,6 +219,13 @@ static inline int channels_tcp__port(int fd)
 
 /* --- Writing ---------------------------------------------------------------------------------- */
 
+/* To close is to shut down as well. */
+static inline bool channels_tcp__ends_writing(const channels_conn *conn)
+{
+    unsigned want = channels_conn_want(conn);
+    return (want & (CHANNELS_WANT_SHUTDOWN | CHANNELS_WANT_CLOSE)) == CHANNELS_WANT_SHUTDOWN;
+}
+
 /* Writes what `conn` has until the kernel takes no more, and shuts down when it asks for that: 0,
  * or a negative errno if the stream is broken. */
 static inline int channels_tcp__write(int fd, channels_conn *conn)
@@ -245,7 +252,7 @@ static inline int channels_tcp__write(int fd, channels_conn *conn)
         if ((size_t)sent < want)
             return 0;
     }
-    if ((channels_conn_want(conn) & CHANNELS_WANT_SHUTDOWN) != 0)
+    if (channels_tcp__ends_writing(conn))
         (void)shutdown(fd, SHUT_WR); /* again is harmless; a broken stream shows in read() */
     return 0;
 }
