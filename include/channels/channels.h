@@ -571,7 +571,7 @@ enum {
     CHANNELS_WANT_READ = 1,     /* not set: stop reading for now */
     CHANNELS_WANT_WRITE = 2,    /* channels_conn_output() has something */
     CHANNELS_WANT_SHUTDOWN = 4, /* when all is written, shutdown(fd, SHUT_WR) and go on reading */
-    /* It is over: channels_conn_free() and close the stream. With _SHUTDOWN: when all is written. */
+    /* It is over: channels_conn_free() and close the stream; with _SHUTDOWN when all is written */
     CHANNELS_WANT_CLOSE = 8
 };
 /* What requests that arrive on it are told of the stream: see channels_request. */

@@ -27,9 +27,10 @@ static inline int channels__hex_digit(char c)
 /* Equal but for the case of letters. */
 static inline bool channels__same(const char *a, const char *b)
 {
-    while (*a != '\0' && channels__lower(*a) == channels__lower(*b))
-        a++, b++;
-    return *a == *b;
+    for (; *a == *b || channels__lower(*a) == channels__lower(*b); a++, b++)
+        if (*a == '\0')
+            return true;
+    return false;
 }
 
 #endif

@@ -21,16 +21,33 @@ int channels__random(void *dst, size_t n)
     return ok ? 0 : -1;
 }
 
-bool channels__sha1_base64(const char *a, const char *b, char dst[CHANNELS__SHA1_BASE64])
+bool channels__sha1_init(channels__sha1 *sha1)
+{
+    ERR_set_mark();
+    sha1->ctx = EVP_MD_CTX_new();
+    bool ok = sha1->ctx != NULL && EVP_DigestInit_ex(sha1->ctx, EVP_sha1(), NULL) == 1;
+    ERR_pop_to_mark();
+    if (!ok)
+        channels__sha1_deinit(sha1);
+    return ok;
+}
+
+void channels__sha1_deinit(channels__sha1 *sha1)
+{
+    EVP_MD_CTX_free(sha1->ctx);
+    sha1->ctx = NULL;
+}
+
+bool channels__sha1_base64(channels__sha1 *sha1, const char *a, const char *b,
+                           char dst[CHANNELS__SHA1_BASE64])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned n = 0;
+    EVP_MD_CTX *ctx = sha1->ctx;
     ERR_set_mark();
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha1(), NULL) == 1 &&
+    bool ok = EVP_DigestInit_ex(ctx, NULL, NULL) == 1 && /* the same again */
               EVP_DigestUpdate(ctx, a, strlen(a)) == 1 &&
               EVP_DigestUpdate(ctx, b, strlen(b)) == 1 && EVP_DigestFinal_ex(ctx, digest, &n) == 1;
-    EVP_MD_CTX_free(ctx);
     ERR_pop_to_mark();
     if (ok)
         EVP_EncodeBlock((unsigned char *)dst, digest, (int)n);

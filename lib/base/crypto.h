@@ -19,8 +19,15 @@
 
 /* 0, or negative if there are none to be had. */
 int channels__random(void *dst, size_t n);
-/* The SHA-1 of `a` followed by `b`, as base64. False if memory ran out. */
-bool channels__sha1_base64(const char *a, const char *b, char dst[CHANNELS__SHA1_BASE64]);
+/* SHA-1, found among OpenSSL's digests once: to look for it costs as much as to use it. */
+typedef struct channels__sha1 {
+    struct evp_md_ctx_st *ctx;
+} channels__sha1;
+bool channels__sha1_init(channels__sha1 *sha1); /* false if memory ran out */
+void channels__sha1_deinit(channels__sha1 *sha1);
+/* The digest of `a` followed by `b`, as base64. False if memory ran out. */
+bool channels__sha1_base64(channels__sha1 *sha1, const char *a, const char *b,
+                           char dst[CHANNELS__SHA1_BASE64]);
 /* False if memory ran out. */
 bool channels__hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                            unsigned char dst[CHANNELS__SHA256]);

@@ -48,9 +48,10 @@ bool channels__origin_ok(channels__mount *m, const channels_request *req)
 {
     const channels_mount_options *o = &m->options;
     const char *origin = channels_request_header(req, "origin");
-    if (o->check_origin == CHANNELS_ORIGIN_ASK
-            ? origin == NULL || o->ask_origin(origin, m->user)
-            : channels__origin_allowed(o->check_origin, m->ep->config.host, o->origins, req))
+    if (origin == NULL ||
+        (o->check_origin == CHANNELS_ORIGIN_ASK
+             ? o->ask_origin(origin, m->user)
+             : channels__origin_allowed(o->check_origin, m->ep->config.host, o->origins, req)))
         return true;
     channels__log(m->ep, CHANNELS_LOG_ERROR,
                   "refused a connection to %s: if pages of this origin are yours, set config.host "
@@ -128,8 +129,10 @@ static int show(channels_socket *s, const channels_request *req, channels_reques
 static bool agree_on_subprotocol(channels_socket *s, const channels_request *shown)
 {
     const char *const *served = s->mount->options.websocket.subprotocols;
+    if (served == NULL || !over_websocket(s))
+        return true;
     const char *asked = channels_request_header(shown, "sec-websocket-protocol");
-    if (served == NULL || asked == NULL || !over_websocket(s))
+    if (asked == NULL)
         return true;
     s->subprotocol = (uint16_t)channels__subprotocol_choose(served, asked);
     if (s->subprotocol == 0) /* not logged: what it offers, which may hold tokens */
@@ -146,7 +149,7 @@ static bool agree_on_version(channels_socket *s, const channels_request *shown)
     char vsn[64];
     if (s->mount->handler->handle_frame != NULL)
         return true;
-    int n = channels_request_param(shown, "vsn", vsn, sizeof vsn);
+    int n = channels__param(shown, "vsn", vsn, sizeof vsn);
     if (n < (int)sizeof vsn && !channels__param_nests(shown, "vsn"))
         s->serializer =
             channels__serializer_for(s->mount->options.serializers, n >= 0 ? vsn : NULL);

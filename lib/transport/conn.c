@@ -536,6 +536,7 @@ static void conns_free(channels_endpoint *ep)
     for (channels__mount *m = ep->mounts; m != NULL; m = m->next)
         free_all(&m->idle.list);
     channels__ws_deinit(&conns->ws);
+    channels__sha1_deinit(&conns->sha1);
     channels__free(&ep->mem, conns, sizeof *conns);
     ep->transport = NULL;
 }
@@ -548,6 +549,10 @@ static bool make_conns(channels_endpoint *ep)
         channels__longpoll_join(ep) ? channels__alloc(&ep->mem, sizeof *conns) : NULL;
     if (conns == NULL)
         return false;
+    if (!channels__sha1_init(&conns->sha1)) {
+        channels__free(&ep->mem, conns, sizeof *conns);
+        return false;
+    }
     channels__ws_init(&conns->ws, &ep->mem);
     channels__list_init(&conns->ready);
     channels__list_init(&conns->resting);

@@ -93,6 +93,7 @@ struct channels_conn {
 /* The endpoint's; ep->transport. */
 typedef struct channels__conns {
     channels__ws ws;
+    channels__sha1 sha1;      /* of handshakes */
     channels__list ready;     /* whose want has changed */
     channels__list resting;   /* by their alarms: those that wait for no time */
     channels__alarms request; /* a request has to be there, or an answer to go on leaving */

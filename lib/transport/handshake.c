@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/ascii.h"
-#include "base/crypto.h"
 #include "wire/request.h"
 
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455, 1.3 */
@@ -84,46 +83,78 @@ static channels__handshake_result absent(const char *name, char text[CHANNELS__H
     return CHANNELS__HANDSHAKE_FAULT;
 }
 
-/* The value of a header that must not be there twice (RFC 6455, 11.3), or NULL. */
-static const char *sole_value(const channels_request *req, const char *name)
+/* What its headers say, in one look at each. */
+typedef struct offer {
+    const char *key, *version;
+    unsigned keys, versions; /* of these there must be one (RFC 6455, 11.3) */
+    bool host, upgrades, to_websocket;
+} offer;
+
+static void look(offer *o, const char *name, const char *value)
 {
-    size_t at = 0;
-    const char *value = next_value(req, name, &at);
-    return value != NULL && next_value(req, name, &at) == NULL ? value : NULL;
+    switch (channels__lower(name[0])) {
+    case 'c':
+        o->upgrades |= channels__same(name, "connection") && list_has(value, "upgrade");
+        break;
+    case 'h': o->host |= channels__same(name, "host"); break;
+    case 's':
+        if (channels__same(name, "sec-websocket-key")) {
+            o->key = value;
+            o->keys++;
+        } else if (channels__same(name, "sec-websocket-version")) {
+            o->version = value;
+            o->versions++;
+        }
+        break;
+    case 'u':
+        o->to_websocket |= channels__same(name, "upgrade") && list_has(value, "websocket");
+        break;
+    default: break;
+    }
+}
+
+static offer offer_of(const channels_request *req)
+{
+    offer o = { .key = NULL };
+    for (size_t i = 0; i < req->nheaders; i++)
+        look(&o, req->headers[i].name, req->headers[i].value);
+    return o;
 }
 
 /* 16 bytes in base64 (RFC 6455, 4.2.1). */
 static bool key_valid(const char *key)
 {
-    static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    return key != NULL && strlen(key) == 24 && strspn(key, base64) == 22 &&
-           strcmp(key + 22, "==") == 0;
+    size_t n = 0;
+    while (channels__is_letter(key[n]) || channels__is_digit(key[n]) || key[n] == '+' ||
+           key[n] == '/')
+        n++;
+    return n == 22 && strcmp(key + n, "==") == 0;
 }
 
 channels__handshake_result channels__handshake(const channels_request *req, bool is_1_1,
+                                               channels__sha1 *sha1,
                                                char text[CHANNELS__HANDSHAKE_TEXT])
 {
-    const char *key = sole_value(req, "sec-websocket-key");
-    const char *version = sole_value(req, "sec-websocket-version");
     if (!is_1_1) {
         snprintf(text, CHANNELS__HANDSHAKE_TEXT, "HTTP version HTTP/1.0 unsupported");
         return CHANNELS__HANDSHAKE_FAULT;
     }
-    if (channels_request_header(req, "host") == NULL)
+    const offer o = offer_of(req);
+    if (!o.host)
         return absent("host", text);
-    if (!channels__header_lists(req, "connection", "upgrade"))
+    if (!o.upgrades)
         return fault(req, "connection", "contain", "upgrade", text);
-    if (!channels__header_lists(req, "upgrade", "websocket"))
+    if (!o.to_websocket)
         return fault(req, "upgrade", "contain", "websocket", text);
-    if (channels_request_header(req, "sec-websocket-key") == NULL)
+    if (o.keys == 0)
         return absent("sec-websocket-key", text);
-    if (!key_valid(key)) {
+    if (o.keys != 1 || !key_valid(o.key)) {
         snprintf(text, CHANNELS__HANDSHAKE_TEXT,
                  "'sec-websocket-key' header must be 16 bytes in base64");
         return CHANNELS__HANDSHAKE_FAULT;
     }
-    if (version == NULL || strcmp(version, "13") != 0)
+    if (o.versions != 1 || strcmp(o.version, "13") != 0)
         return fault(req, "sec-websocket-version", "equal", "13", text);
-    return channels__sha1_base64(key, GUID, text) ? CHANNELS__HANDSHAKE_OK
-                                                  : CHANNELS__HANDSHAKE_NOMEM;
+    return channels__sha1_base64(sha1, o.key, GUID, text) ? CHANNELS__HANDSHAKE_OK
+                                                          : CHANNELS__HANDSHAKE_NOMEM;
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/crypto.h"
 #include "channels/channels.h"
 
 #define CHANNELS__HANDSHAKE_TEXT 256u
@@ -16,6 +17,7 @@ typedef enum {
 } channels__handshake_result;
 
 channels__handshake_result channels__handshake(const channels_request *req, bool is_1_1,
+                                               channels__sha1 *sha1,
                                                char text[CHANNELS__HANDSHAKE_TEXT]);
 /* A header of that name has `token` in its list. */
 bool channels__header_lists(const channels_request *req, const char *name, const char *token);

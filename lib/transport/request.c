@@ -294,7 +294,8 @@ static int upgrade(channels_conn *c, channels__mount *mount, const channels_requ
         channels__conn_answer(c, &bad_request);
         return CHANNELS_OK;
     }
-    channels__handshake_result handshake = channels__handshake(req, c->in.http->is_1_1, text);
+    channels__handshake_result handshake =
+        channels__handshake(req, c->in.http->is_1_1, &channels__conns_of(c)->sha1, text);
     int r = CHANNELS_ERR_NOMEM;
     if (handshake != CHANNELS__HANDSHAKE_NOMEM) {
         c->state = CHANNELS__CONN_OPENING;

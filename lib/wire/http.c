@@ -1,8 +1,9 @@
 /* http.c - see http.h.
  *
  * llhttp cuts the bytes into the pieces of a head; they are collected in one block of texts with a
- * NUL behind each: target, name, value, name, value ... As no text is longer than the bytes it came
- * from, the limit on the head bounds the block as well. The body has a block of its own. */
+ * NUL behind each: target, name, value, name, value ... As no text with its NUL is longer than the
+ * bytes it came from, which end in a blank, a colon or a line end, the limit on the head bounds the
+ * block as well. The body has a block of its own. */
 #include "wire/http.h"
 
 #include <string.h>
@@ -69,12 +70,23 @@ static void drop(const channels__mem *mem, block *b)
 
 /* --- Lines -------------------------------------------------------------------------------- */
 
-/* Each line ends in CR LF and none goes on in the next: llhttp is not strict about either. */
+/* Each line ends in CR LF and none goes on in the next: llhttp is not strict about either. Goes
+ * from line end to line end: most bytes are looked at by memchr() alone. */
 static bool lines_sound(channels__http *h, const char *p, size_t n)
 {
-    for (const char *end = p + n; p < end; h->last = *p++)
-        if ((*p == '\n') != (h->last == '\r') || (h->last == '\n' && (*p == ' ' || *p == '\t')))
+    for (const char *end = p + n; p < end; h->last = p[-1]) {
+        if (h->last == '\r') {
+            if (*p++ != '\n')
+                return false;
+            continue;
+        }
+        if (h->last == '\n' && (*p == ' ' || *p == '\t'))
             return false;
+        const char *cr = memchr(p, '\r', (size_t)(end - p)), *stop = cr != NULL ? cr : end;
+        if (memchr(p, '\n', (size_t)(stop - p)) != NULL)
+            return false;
+        p = cr != NULL ? cr + 1 : end;
+    }
     return true;
 }
 
@@ -99,24 +111,27 @@ static int stop(channels__http *h, channels__http_result why)
     return HPE_USER;
 }
 
+/* Room for what a piece of the head may hold was made before llhttp was given it. */
+static void put(channels__http *h, const char *p, size_t n)
+{
+    memcpy(h->text.bytes + h->text.len, p, n);
+    h->text.len += n;
+}
+
 /* A piece of a target, name or value. Those of trailers are dropped. */
 static int on_text(llhttp_t *parser, const char *p, size_t n)
 {
     channels__http *h = parser->data;
-    if (h->head_done)
-        return HPE_OK;
-    if (!append(h->mem, &h->text, p, n))
-        return stop(h, CHANNELS__HTTP_NOMEM);
+    if (!h->head_done)
+        put(h, p, n);
     return HPE_OK;
 }
 
 static int on_text_end(llhttp_t *parser)
 {
     channels__http *h = parser->data;
-    if (h->head_done)
-        return HPE_OK;
-    if (!append(h->mem, &h->text, "", 1))
-        return stop(h, CHANNELS__HTTP_NOMEM);
+    if (!h->head_done)
+        put(h, "", 1);
     h->value_at = h->text.len;
     return HPE_OK;
 }
@@ -167,11 +182,18 @@ static const llhttp_settings_t settings = { .on_url = on_text,
 
 /* --- The head ----------------------------------------------------------------------------- */
 
+static bool is_token_char(char c)
+{
+    return channels__is_letter(c) || c == '-' || channels__is_digit(c) ||
+           (c != '\0' && strchr("!#$%&'*+.^_`|~", c) != NULL);
+}
+
 bool channels__http_token(const char *name)
 {
-    static const char others[] = "!#$%&'*+-.^_`|~0123456789"
-                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    return *name != '\0' && name[strspn(name, others)] == '\0';
+    const char *p = name;
+    while (is_token_char(*p))
+        p++;
+    return p != name && *p == '\0';
 }
 
 static bool begins(const char *text, const char *prefix)
@@ -214,26 +236,39 @@ static bool list_headers(channels__http *h)
     return true;
 }
 
+static bool heed_header(channels__http *h, const channels_header *header, bool *has_host)
+{
+    const char *name = header->name, *value = header->value;
+    switch (channels__lower(name[0])) {
+    case 'e':
+        h->expects |= channels__same(name, "expect") && channels__same(value, "100-continue");
+        return true;
+    case 'h':
+        if (!channels__same(name, "host"))
+            return true;
+        if (*has_host || strpbrk(value, " \t/\\?#@,") != NULL)
+            return false;
+        *has_host = true;
+        return true;
+    case 't': return !channels__same(name, "transfer-encoding") || channels__same(value, "chunked");
+    default: return true;
+    }
+}
+
 /* False if it cannot be told where the request ends, the one coding that is known being "chunked",
  * or which of two hosts it is for (RFC 9112, 3.2). */
 static bool heed_headers(channels__http *h)
 {
-    unsigned hosts = 0;
-    for (size_t i = 0; i < h->nheaders; i++) {
-        const channels_header *header = &h->headers[i];
-        hosts += channels__same(header->name, "host");
-        if (!channels__http_token(header->name) || hosts > 1)
+    bool has_host = false;
+    for (size_t i = 0; i < h->nheaders; i++)
+        if (!channels__http_token(h->headers[i].name) || !heed_header(h, &h->headers[i], &has_host))
             return false;
-        if (channels__same(header->name, "host") && strpbrk(header->value, " \t/\\?#@,") != NULL)
-            return false;
-        if (channels__same(header->name, "transfer-encoding") &&
-            !channels__same(header->value, "chunked"))
-            return false;
-        if (channels__same(header->name, "expect") &&
-            channels__same(header->value, "100-continue"))
-            h->expects = true;
-    }
     return true;
+}
+
+static bool has_body(const channels__http *h)
+{
+    return h->parser.content_length != 0 || (h->parser.flags & F_CHUNKED) != 0;
 }
 
 static channels__http_result end_head(channels__http *h)
@@ -252,7 +287,7 @@ static channels__http_result end_head(channels__http *h)
     req->nheaders = h->nheaders;
     h->keep_alive = h->parser.http_minor == 1 && h->parser.method != HTTP_CONNECT &&
                     llhttp_should_keep_alive(&h->parser) != 0;
-    if (h->body_limit != NULL)
+    if (h->body_limit != NULL && has_body(h))
         h->max_body = h->body_limit(h->arg, req);
     if (h->parser.content_length > h->max_body)
         return CHANNELS__HTTP_BODY_TOO_LARGE;
@@ -270,6 +305,8 @@ static channels__http_result feed_head(channels__http *h, const char *data, size
 {
     size_t room = h->max_head - h->head_len;
     size_t n = len <= room ? len : room;
+    if (!reserve(h->mem, &h->text, n))
+        return CHANNELS__HTTP_NOMEM;
     llhttp_errno_t err = llhttp_execute(&h->parser, data, n);
     if (err == HPE_PAUSED)
         n = (size_t)(llhttp_get_error_pos(&h->parser) - data);
@@ -291,11 +328,6 @@ static channels__http_result complete(channels__http *h)
     h->request.body = h->body.bytes;
     h->request.body_len = h->body.len;
     return CHANNELS__HTTP_REQUEST;
-}
-
-static bool has_body(const channels__http *h)
-{
-    return h->parser.content_length != 0 || (h->parser.flags & F_CHUNKED) != 0;
 }
 
 static channels__http_result feed_body(channels__http *h, const char *data, size_t len,

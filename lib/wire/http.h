@@ -26,7 +26,7 @@ typedef enum {
 /* NULL if memory ran out. */
 channels__http *channels__http_new(const channels__mem *mem, size_t max_head, size_t max_body);
 void channels__http_free(channels__http *http); /* NULL is fine */
-/* From now on asks for each request how large its body may be, when its head is there. */
+/* From now on asks for each request with a body how large that may be, when its head is there. */
 void channels__http_on_head(channels__http *http,
                             size_t (*max_body)(void *arg, const channels_request *head), void *arg);
 /* Reads on; *took bytes belonged to this request. After a complete request comes

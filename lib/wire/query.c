@@ -38,9 +38,11 @@ struct group {
 /* The next pair as it is written; false at the end. Empty ones are passed over. */
 static bool next_pair(const char **query, channels__str *key, channels__str *value)
 {
-    if (*query == NULL)
+    const char *p = *query;
+    if (p == NULL)
         return false;
-    const char *p = *query + strspn(*query, "&");
+    while (*p == '&')
+        p++;
     size_t n = strcspn(p, "&");
     const char *equals = memchr(p, '=', n), *end = p + n;
     *key = channels__str_n(p, equals != NULL ? (size_t)(equals - p) : n);
@@ -70,10 +72,23 @@ static unsigned char take_byte(channels__str *text)
     return p[0] == '+' ? ' ' : (unsigned char)p[0];
 }
 
+/* How much of it stands for itself, or as + for a blank. */
+static size_t plain_len(channels__str text)
+{
+    const char *escape = memchr(text.p, '%', text.n);
+    return escape != NULL ? (size_t)(escape - text.p) : text.n;
+}
+
 static bool is_valid(channels__str text)
 {
     channels__utf8 state = 0;
     while (text.n > 0) {
+        size_t n = plain_len(text);
+        if (!channels__utf8_feed(&state, text.p, n))
+            return false;
+        text = channels__str_n(text.p + n, text.n - n);
+        if (text.n == 0)
+            break;
         unsigned char byte = take_byte(&text);
         if (byte == 0 || !channels__utf8_feed(&state, &byte, 1))
             return false;
@@ -84,6 +99,8 @@ static bool is_valid(channels__str text)
 static bool is_deep(channels__str key)
 {
     unsigned brackets = 0;
+    if (key.n <= NESTING)
+        return false;
     while (key.n > 0)
         brackets += take_byte(&key) == '[';
     return brackets > NESTING;
@@ -347,14 +364,12 @@ static channels__str query_param(const char *query, const char *name)
 
 static channels__str path_param(const channels_request *req, const char *name)
 {
-    return req->pattern != NULL ? channels__path_param(req->path, req->pattern, name)
-                                : channels__str_none();
+    bool any = req->pattern != NULL && strchr(req->pattern, ':') != NULL;
+    return any ? channels__path_param(req->path, req->pattern, name) : channels__str_none();
 }
 
-int channels_request_param(const channels_request *req, const char *name, char *dst, size_t cap)
+int channels__param(const channels_request *req, const char *name, char *dst, size_t cap)
 {
-    if (!channels__query_valid(req->query))
-        return -1;
     channels__str in_path = path_param(req, name), found = in_path;
     if (in_path.p == NULL)
         found = query_param(req->query, name);
@@ -368,6 +383,11 @@ int channels_request_param(const channels_request *req, const char *name, char *
     if (cap > 0)
         dst[n < cap ? n : cap - 1] = '\0';
     return (int)n;
+}
+
+int channels_request_param(const channels_request *req, const char *name, char *dst, size_t cap)
+{
+    return channels__query_valid(req->query) ? channels__param(req, name, dst, cap) : -1;
 }
 
 bool channels__param_nests(const channels_request *req, const char *name)

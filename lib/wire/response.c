@@ -1,7 +1,6 @@
 /* response.c - see response.h. */
 #include "wire/response.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/ascii.h"
@@ -115,17 +114,27 @@ static void put_line(writer *w, const char *a, const char *b, const char *c)
     put(w, "\r\n", 2);
 }
 
+static void put_number(writer *w, size_t n)
+{
+    char digits[24], *p = digits + sizeof digits;
+    do
+        *--p = (char)('0' + n % 10);
+    while ((n /= 10) != 0);
+    put(w, p, (size_t)(digits + sizeof digits - p));
+}
+
 static void compose(writer *w, const channels_response *r, bool keep_alive, bool head)
 {
     bool empty = r->status < 200 || r->status == 204 || r->status == 304;
-    char number[24];
-    snprintf(number, sizeof number, "%d ", r->status);
-    put_line(w, "HTTP/1.1 ", number, reason(r->status));
+    put(w, "HTTP/1.1 ", 9);
+    put_number(w, (size_t)r->status);
+    put_line(w, " ", reason(r->status), "");
     for (size_t i = 0; i < r->nheaders; i++)
         put_line(w, r->headers[i].name, ": ", r->headers[i].value);
     if (!empty) {
-        snprintf(number, sizeof number, "%zu", r->body_len);
-        put_line(w, "content-length", ": ", number);
+        put(w, "content-length: ", 16);
+        put_number(w, r->body_len);
+        put(w, "\r\n", 2);
     }
     if (!keep_alive)
         put_line(w, "connection", ": ", "close");

@@ -148,11 +148,11 @@ typedef enum { EQUAL, NOT_EQUAL, AT_LEAST, AT_MOST, ABOUT, ABOVE, BELOW } operat
 
 static operator take_operator(const char **p)
 {
-    static const char *const signs[] = { "==", "!=", ">=", "<=", "~>", ">", "<" };
+    static const char signs[][3] = { "==", "!=", ">=", "<=", "~>", ">", "<" };
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-        size_t n = strlen(signs[i]);
-        if (strncmp(*p, signs[i], n) == 0) {
-            *p += n;
+        bool two = signs[i][1] != '\0';
+        if ((*p)[0] == signs[i][0] && (!two || (*p)[1] == signs[i][1])) {
+            *p += two ? 2 : 1;
             return (operator)i;
         }
     }

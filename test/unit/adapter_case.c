@@ -333,7 +333,7 @@ static void slow_readers(net *n)
     hang_up(&slow);
 }
 
-/* The answer to its Close waits behind more than the kernel takes: it is closed when both are out. */
+/* The answer to its Close waits behind more than the kernel takes: closed when both are out. */
 static void goodbye_behind_much(net *n)
 {
     enum { SIZE = 12000 };

@@ -482,7 +482,7 @@ static void limits_by_the_head(void **state)
         channels__http_reset(h);
         assert_int_equal(feed(h, cases[i].text, strlen(cases[i].text), 7, &took), cases[i].wanted);
         assert_string_equal(channels__http_request(h)->method, "POST"); /* good also if too large */
-        assert_int_equal(asked, 2 * (i + 1));
+        assert_int_equal(asked, i + 1); /* the one before has no body */
         channels__http_free(h);
         assert_int_equal(f.memory.blocks, 0);
     }

@@ -308,7 +308,8 @@ static inline void channels_ev_tls__flush(channels_ev_client *client)
 {
     int error = channels_ev_tls__write(channels_ev_tls__of(client));
     unsigned want = channels_conn_want(client->conn);
-    bool leaves = channels_ev_tls__of(client)->kept_len != 0 && (want & CHANNELS_WANT_SHUTDOWN) != 0;
+    bool leaves =
+        channels_ev_tls__of(client)->kept_len != 0 && (want & CHANNELS_WANT_SHUTDOWN) != 0;
     if (error != 0 || ((want & CHANNELS_WANT_CLOSE) != 0 && !leaves)) {
         channels_ev__client_free(client);
         return;

@@ -28,9 +28,12 @@ typedef struct channels_tcp_stream {
 
 #if defined(__linux__) && !defined(_GNU_SOURCE) /* which has <sys/socket.h> declare it */
 #ifdef __cplusplus
-extern "C"
+extern "C" {
 #endif
 int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+#ifdef __cplusplus
+}
+#endif
 #endif
 
 /* --- Descriptors: each gives 0 or a negative errno ------------------------------------------ */
@@ -60,7 +63,7 @@ static inline int channels_tcp__prepare_listener(int fd)
     return channels_tcp__nonblocking(fd);
 }
 
-/* --- The other end's address: by hand, as snprintf() costs more than the rest of an accept() --- */
+/* --- The other end's address: by hand, since snprintf() costs as much as all the rest -------- */
 
 /* Where the next character goes. */
 static inline char *channels_tcp__decimal(char *to, unsigned n)
@@ -85,10 +88,9 @@ static inline char *channels_tcp__ipv4(char *to, const struct sockaddr_in *in)
 static inline char *channels_tcp__ipv6(char *to, const struct sockaddr_in6 *in)
 {
     char *host = to + 1;
-    if (in->sin6_scope_id == 0
-            ? inet_ntop(AF_INET6, &in->sin6_addr, host, INET6_ADDRSTRLEN) == NULL
-            : getnameinfo((const struct sockaddr *)in, sizeof *in, host, INET6_ADDRSTRLEN, NULL, 0,
-                          NI_NUMERICHOST) != 0)
+    if (in->sin6_scope_id == 0 ? inet_ntop(AF_INET6, &in->sin6_addr, host, INET6_ADDRSTRLEN) == NULL
+                               : getnameinfo((const struct sockaddr *)in, sizeof *in, host,
+                                             INET6_ADDRSTRLEN, NULL, 0, NI_NUMERICHOST) != 0)
         return to;
     *to = '[';
     to = host + strlen(host);
