@@ -120,8 +120,10 @@ static void keep_first_keys(char *text)
 
 #define MAX_PARAM 16384 /* no longer than the head of a request can be */
 
+static const char usual_query[] = "vsn=2.0.0";
+
 struct client {
-    char *query; /* the parameters are decoded when somebody asks for them */
+    const char *query; /* decoded when somebody asks for a parameter; usual_query, or its own */
 };
 
 static int client_param(channels_channel *ch, const char *name, char *dst, size_t cap)
@@ -156,7 +158,8 @@ static int client_connect(channels_socket *s, const channels_request *req, void 
         if (err != CHANNELS_OK)
             return err;
     }
-    client->query = strdup(req->query);
+    client->query =
+        strcmp(req->query, usual_query) == 0 ? usual_query : strdup(req->query);
     return client->query != NULL ? CHANNELS_OK : CHANNELS_ERR_NOMEM;
 }
 
@@ -164,7 +167,8 @@ static void client_disconnect(channels_socket *s, channels_reason why, void *use
 {
     struct client *client = channels_socket_assigns(s);
     (void)why, (void)user;
-    free(client->query);
+    if (client->query != usual_query)
+        free((char *)(uintptr_t)client->query);
 }
 
 /* --- The room channel --------------------------------------------------------------------- */
