@@ -8,10 +8,11 @@
  *
  * From then on broadcasts, channels_disconnect() and presence reach all of them: each endpoint is a
  * node, by the name in config.node, which may not be another's (CHANNELS_ERR_INVALID). A broadcast
- * is copied once, whatever the number of endpoints, and posted without a lock; endpoints nobody of
- * whose clients listens to its topic are not woken, but for a few by mistake. What one endpoint
- * broadcasts arrives everywhere in its order. Who listens and lets another thread know of it hears
- * what that thread broadcasts from then on.
+ * is checked and copied once, whatever the number of endpoints, and posted without a lock;
+ * endpoints nobody of whose clients listens to its topic are not woken, but for a few by mistake,
+ * and if there are no others it is not copied at all. What one endpoint broadcasts arrives
+ * everywhere in its order. Who listens and lets another thread know of it hears what that thread
+ * broadcasts from then on.
  *
  * Endpoints may come and go while others broadcast: that is no reason to wait for them before an
  * adapter's _stop() or channels_endpoint_free(). */
@@ -40,7 +41,8 @@ CHANNELS_API int channels_hub_new(channels_hub **hub, const channels_hub_options
 /* When the last of its endpoints has been freed; before that nothing happens, and the log of one of
  * them says so. ANY THREAD. NULL is fine. */
 CHANNELS_API void channels_hub_free(channels_hub *hub);
-/* For config.pubsub; config.pubsub_self is the hub. ANY THREAD. */
+/* For config.pubsub; config.pubsub_self is the hub. ANY THREAD. An adapter of the host's own may
+ * call its functions: of bytes that no endpoint has made broadcast() says CHANNELS_ERR_PROTOCOL. */
 CHANNELS_API const channels_pubsub_adapter *channels_hub_adapter(void);
 
 /* Joins the hub as a whole to nodes elsewhere: `adapter` with its `self`, Redis say, has one

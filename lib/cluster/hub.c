@@ -1,7 +1,9 @@
 /* hub.c - endpoints of one process, each on its own thread, joined to one PubSub.
  *
  * What one endpoint broadcasts is copied once, with a letter for each member that may listen to the
- * topic; the last who has read it frees it. A member is woken only if its inbox was empty.
+ * topic; the last who has read it frees it. If nobody may, it is not even written. It has been
+ * checked where it came in, by the endpoint that made it or that was given it: who reads it in its
+ * inbox need not. A member is woken only if its inbox was empty.
  *
  * What is kept of order. Of each publisher everything arrives in its order. Of two publishers
  * nothing is promised, not even that an answer comes behind what it answers: a third member may
@@ -40,9 +42,10 @@ typedef struct share {
 struct message {
     _Atomic(uint32_t) refs;
     size_t len;
-    const char *topic;
-    const void *data;
-    share shares[]; /* then the data and the topic */
+    const void *data;          /* the message as bytes, for nodes elsewhere, */
+    channels__node_message in; /* which points to them */
+    const char *topic;         /* of the adapter's functions */
+    share shares[];            /* then the data, and a topic that is not in it */
 };
 
 static void unref(message *msg, uint32_t refs)
@@ -51,18 +54,18 @@ static void unref(message *msg, uint32_t refs)
         free(msg);
 }
 
-static message *message_new(uint32_t shares, const char *topic, const void *data, size_t len)
+static message *message_new(uint32_t shares, const char *topic, const channels__node_message *m)
 {
-    size_t head = sizeof(message) + shares * sizeof(share), size = strlen(topic) + 1;
+    size_t head = sizeof(message) + shares * sizeof(share), len = channels__node_size(m);
+    size_t size = topic != m->topic.p ? strlen(topic) + 1 : 0;
     message *msg = malloc(head + len + size);
     if (msg == NULL)
         return NULL;
     char *copy = (char *)msg + head;
-    memcpy(copy, data, len);
-    memcpy(copy + len, topic, size);
+    msg->in = channels__node_write(copy, m);
     msg->data = copy;
-    msg->topic = copy + len;
     msg->len = len;
+    msg->topic = size != 0 ? memcpy(copy + len, topic, size) : msg->in.topic.p;
     atomic_init(&msg->refs, shares);
     return msg;
 }
@@ -81,7 +84,7 @@ static bool take_room(channels__member *m, size_t len)
 
 static void deliver(channels__member *m, const message *msg)
 {
-    int err = channels__node_receive(m->ep, msg->data, msg->len);
+    int err = channels__node_arrived(m->ep, &msg->in);
     if (err != CHANNELS_OK)
         channels__log(m->ep, CHANNELS_LOG_ERROR,
                       "hub: a broadcast on %s from another endpoint is lost: %s", msg->topic,
@@ -102,7 +105,7 @@ static void run_share(void *self, channels__letter *letter)
 }
 
 /* To all members that may listen; if `up`, to the carrier in any case. */
-static int spread(const channels__member *from, const char *topic, const void *data, size_t len,
+static int spread(const channels__member *from, const char *topic, const channels__node_message *m,
                   bool up)
 {
     channels_hub *hub = from->hub;
@@ -118,9 +121,9 @@ static int spread(const channels__member *from, const char *topic, const void *d
                     .up = to == carrier };
         if (to == from || !(s.listens || s.up))
             continue;
-        if (msg == NULL && (msg = message_new(used, topic, data, len)) == NULL)
+        if (msg == NULL && (msg = message_new(used, topic, m)) == NULL)
             return CHANNELS_ERR_NOMEM;
-        if (!take_room(to, len))
+        if (!take_room(to, msg->len))
             continue;
         s.of = msg;
         msg->shares[posted] = s;
@@ -133,17 +136,46 @@ static int spread(const channels__member *from, const char *topic, const void *d
 
 /* --- What an adapter does ----------------------------------------------------------------- */
 
-static int broadcast(void *self, const char *topic, const void *data, size_t len)
+static int publish_far(channels__member *m, const char *topic, const channels__node_message *msg)
+{
+    size_t len = channels__node_size(msg);
+    void *bytes = channels__alloc(&m->ep->mem, len);
+    if (bytes == NULL)
+        return CHANNELS_ERR_NOMEM;
+    channels__node_write(bytes, msg);
+    int err = channels__uplink_send(m->uplink, topic, bytes, len);
+    channels__free(&m->ep->mem, bytes, len);
+    return err;
+}
+
+static int publish(void *self, const char *topic, const channels__node_message *msg)
 {
     channels__member *m = self;
-    int err = spread(m, topic, data, len, true);
-    int far = m->uplink != NULL ? channels__uplink_send(m->uplink, topic, data, len) : CHANNELS_OK;
+    int err = spread(m, topic, msg, true);
+    int far = m->uplink != NULL ? publish_far(m, topic, msg) : CHANNELS_OK;
     return err != CHANNELS_OK ? err : far;
 }
 
-static void relay(void *self, const char *topic, const void *data, size_t len)
+static void relay(void *self, const char *topic, const channels__node_message *msg)
 {
-    spread(self, topic, data, len, false);
+    spread(self, topic, msg, false);
+}
+
+static const channels__shortcut shortcut = { .send = publish, .relay = relay };
+
+/* From an adapter of the host's that calls this one: it may have changed them. */
+static int broadcast_bytes(void *self, const char *topic, const void *data, size_t len)
+{
+    channels__node_message msg;
+    return channels__node_read(data, len, &msg) ? publish(self, topic, &msg)
+                                                : CHANNELS_ERR_PROTOCOL;
+}
+
+static void relay_bytes(void *self, const char *topic, const void *data, size_t len)
+{
+    channels__node_message msg;
+    if (channels__node_read(data, len, &msg))
+        relay(self, topic, &msg);
 }
 
 void channels__member_topics(channels__member *m,
@@ -297,6 +329,8 @@ static int start(void **self, channels_endpoint *ep)
     int err = join(hub, ep, &m);
     pthread_mutex_unlock(&hub->lock);
     *self = m;
+    if (err == CHANNELS_OK && ep->config.pubsub == channels_hub_adapter())
+        ep->shortcut = &shortcut;
     return err;
 }
 
@@ -330,9 +364,9 @@ const channels_pubsub_adapter *channels_hub_adapter(void)
         .name = "hub",
         .start = start,
         .stop = stop,
-        .broadcast = broadcast,
+        .broadcast = broadcast_bytes,
         .interest = interest,
-        .relay = relay,
+        .relay = relay_bytes,
         .run = run,
         .due = due,
     };

@@ -335,6 +335,14 @@ typedef struct channels__node_message {
     channels__str payload;
 } channels__node_message;
 
+/* A way to nodes in this process, which an adapter of the library's puts in when it starts: it gets
+ * messages as they are instead of bytes, and need not check them again. `self` and `topic` are
+ * those of the adapter's functions of these names. */
+typedef struct channels__shortcut {
+    int (*send)(void *self, const char *topic, const channels__node_message *m);
+    void (*relay)(void *self, const char *topic, const channels__node_message *m);
+} channels__shortcut;
+
 /* Embedded in a struct of the floor that owns it. Functions may be NULL. */
 typedef struct channels__service {
     struct channels__service *next;
@@ -393,6 +401,7 @@ struct channels_endpoint {
     uint64_t namesake;    /* the last other one that was told of */
     uint64_t misread_until; /* no further line about messages that are not understood */
     channels__subscriber *node_interest; /* in what is meant for this node alone */
+    const channels__shortcut *shortcut;  /* NULL: none */
     channels__service *services;
     bool unsettled; /* some service has something left to do in this turn, */
     bool settling;  /* or does it */
@@ -541,8 +550,13 @@ int channels__publish(channels_endpoint *ep, const char *node, channels__str top
                       const char *event, channels_payload p);
 /* The endpoint's interest in what is meant for it alone; NULL if memory ran out. */
 channels__subscriber *channels__node_interest(channels_endpoint *ep);
-/* What channels_pubsub_deliver() does, for adapters that live in the library: nothing is relayed. */
-int channels__node_receive(channels_endpoint *ep, const void *data, size_t len);
+/* A message as bytes, and how many: the same message in them. */
+size_t channels__node_size(const channels__node_message *m);
+channels__node_message channels__node_write(void *to, const channels__node_message *m);
+/* All of it is checked; false: it is not understood. *m points into the bytes. */
+bool channels__node_read(const void *data, size_t len, channels__node_message *m);
+/* From another node and checked. */
+int channels__node_arrived(channels_endpoint *ep, const channels__node_message *m);
 
 /* service.c */
 

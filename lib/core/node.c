@@ -16,20 +16,36 @@
 
 /* --- Writing ------------------------------------------------------------------------------ */
 
-static void write_message(unsigned char *at, const channels__node_message *m)
+/* It stands there from now on. */
+static unsigned char *place(unsigned char *at, channels__str *text)
 {
-    const channels__str texts[TEXTS] = { m->from, m->to, m->topic, m->event };
+    unsigned char *end = channels__put(at, text->p, text->n);
+    text->p = (const char *)at;
+    return end;
+}
+
+size_t channels__node_size(const channels__node_message *m)
+{
+    return NODE_HEAD + TEXTS + m->from.n + m->to.n + m->topic.n + m->event.n + m->payload.n;
+}
+
+channels__node_message channels__node_write(void *to, const channels__node_message *m)
+{
+    channels__node_message written = *m;
+    channels__str *texts[TEXTS] = { &written.from, &written.to, &written.topic, &written.event };
+    unsigned char *at = to;
     *at++ = NODE_VERSION;
     *at++ = (unsigned char)m->kind;
     at = channels__put_number(at, m->incarnation, 8);
     for (unsigned i = 0; i < TEXTS; i++)
-        at = channels__put_number(at, texts[i].n, 4);
+        at = channels__put_number(at, texts[i]->n, 4);
     at = channels__put_number(at, m->payload.n, 4);
     for (unsigned i = 0; i < TEXTS; i++) {
-        at = channels__put(at, texts[i].p, texts[i].n);
+        at = place(at, texts[i]);
         *at++ = '\0';
     }
-    channels__put(at, m->payload.p, m->payload.n);
+    place(at, &written.payload);
+    return written;
 }
 
 /* The name of node `name`'s own topic; NULL if memory ran out. */
@@ -58,18 +74,22 @@ channels__subscriber *channels__node_interest(channels_endpoint *ep)
     return sub;
 }
 
-static int give(channels_endpoint *ep, const channels__node_message *m, const void *data,
-                size_t len)
+static int give_bytes(channels_endpoint *ep, const char *topic, const channels__node_message *m)
 {
-    void *self = ep->config.pubsub_self;
-    if (m->to.n == 0)
-        return ep->config.pubsub->broadcast(self, m->topic.p, data, len);
-    char *topic = private_topic(&ep->mem, m->to);
-    if (topic == NULL)
+    size_t len = channels__node_size(m);
+    void *bytes = channels__alloc(&ep->mem, len);
+    if (bytes == NULL)
         return CHANNELS_ERR_NOMEM;
-    int err = ep->config.pubsub->broadcast(self, topic, data, len);
-    channels__strfree(&ep->mem, topic);
+    channels__node_write(bytes, m);
+    int err = ep->config.pubsub->broadcast(ep->config.pubsub_self, topic, bytes, len);
+    channels__free(&ep->mem, bytes, len);
     return err;
+}
+
+static int give(channels_endpoint *ep, const char *topic, const channels__node_message *m)
+{
+    return ep->shortcut != NULL ? ep->shortcut->send(ep->config.pubsub_self, topic, m)
+                                : give_bytes(ep, topic, m);
 }
 
 int channels__node_send(channels_endpoint *ep, const channels__node_message *given)
@@ -81,13 +101,13 @@ int channels__node_send(channels_endpoint *ep, const channels__node_message *giv
         return CHANNELS_ERR_LIMIT;
     m.from = channels__str_z(ep->config.node);
     m.incarnation = ep->incarnation;
-    size_t len = NODE_HEAD + TEXTS + m.from.n + m.to.n + m.topic.n + m.event.n + m.payload.n;
-    unsigned char *bytes = channels__alloc(&ep->mem, len);
-    if (bytes == NULL)
+    if (m.to.n == 0)
+        return give(ep, m.topic.p, &m);
+    char *topic = private_topic(&ep->mem, m.to);
+    if (topic == NULL)
         return CHANNELS_ERR_NOMEM;
-    write_message(bytes, &m);
-    int err = give(ep, &m, bytes, len);
-    channels__free(&ep->mem, bytes, len);
+    int err = give(ep, topic, &m);
+    channels__strfree(&ep->mem, topic);
     return err;
 }
 
@@ -126,8 +146,9 @@ static bool payload_ok(const channels__node_message *m)
     }
 }
 
-static bool read_message(const unsigned char *head, size_t len, channels__node_message *m)
+bool channels__node_read(const void *data, size_t len, channels__node_message *m)
 {
+    const unsigned char *head = data;
     channels__str *texts[TEXTS] = { &m->from, &m->to, &m->topic, &m->event };
     const unsigned char *at = head + NODE_HEAD, *end = head + len;
     if (len < NODE_HEAD || head[0] != NODE_VERSION || head[1] >= CHANNELS__NODE_KINDS)
@@ -166,13 +187,8 @@ static bool is_own(channels_endpoint *ep, const channels__node_message *m)
     return true;
 }
 
-static int receive(channels_endpoint *ep, const void *data, size_t len, channels__node_message *m)
+int channels__node_arrived(channels_endpoint *ep, const channels__node_message *m)
 {
-    memset(m, 0, sizeof *m);
-    if (!read_message(data, len, m)) {
-        complain(ep, data, len);
-        return CHANNELS_ERR_PROTOCOL;
-    }
     if (is_own(ep, m) || (m->to.n != 0 && !channels__str_is(m->to, ep->config.node)))
         return CHANNELS_OK;
     if (m->kind > CHANNELS__NODE_BINARY) {
@@ -184,33 +200,45 @@ static int receive(channels_endpoint *ep, const void *data, size_t len, channels
     return channels__deliver(ep, m->topic, m->event.p, p, NULL, 0);
 }
 
-int channels__node_receive(channels_endpoint *ep, const void *data, size_t len)
+static void pass_on(channels_endpoint *ep, const char *topic, const channels__node_message *m,
+                    const void *data, size_t len)
 {
-    channels__node_message m;
-    return receive(ep, data, len, &m);
+    if (ep->shortcut != NULL)
+        ep->shortcut->relay(ep->config.pubsub_self, topic, m);
+    else
+        ep->config.pubsub->relay(ep->config.pubsub_self, topic, data, len);
 }
 
 static void relay(channels_endpoint *ep, const channels__node_message *m, const void *data,
                   size_t len)
 {
-    void *self = ep->config.pubsub_self;
     char *topic = m->to.n != 0 ? private_topic(&ep->mem, m->to) : NULL;
     if (m->to.n == 0)
-        ep->config.pubsub->relay(self, m->topic.p, data, len);
+        pass_on(ep, m->topic.p, m, data, len);
     else if (topic != NULL)
-        ep->config.pubsub->relay(self, topic, data, len);
+        pass_on(ep, topic, m, data, len);
     channels__strfree(&ep->mem, topic);
+}
+
+static int receive(channels_endpoint *ep, const void *data, size_t len)
+{
+    channels__node_message m;
+    if (!channels__node_read(data, len, &m)) {
+        complain(ep, data, len);
+        return CHANNELS_ERR_PROTOCOL;
+    }
+    int err = channels__node_arrived(ep, &m);
+    if (ep->config.pubsub != NULL && ep->config.pubsub->relay != NULL &&
+        !channels__str_is(m.from, ep->config.node))
+        relay(ep, &m, data, len);
+    return err;
 }
 
 int channels_pubsub_deliver(channels_endpoint *ep, const void *data, size_t len)
 {
-    channels__node_message m;
     if (!channels__enter(ep, "channels_pubsub_deliver"))
         return CHANNELS_ERR_MISUSE;
-    int err = receive(ep, data, len, &m);
-    if (err != CHANNELS_ERR_PROTOCOL && ep->config.pubsub != NULL &&
-        ep->config.pubsub->relay != NULL && !channels__str_is(m.from, ep->config.node))
-        relay(ep, &m, data, len);
+    int err = receive(ep, data, len);
     channels__leave(ep);
     return err;
 }

@@ -217,6 +217,12 @@ static void disconnects_everywhere(void **state)
     assert_int_equal(t->nodes[2].client->code, 1001);
 }
 
+static void count_call(void *arg, const channels_msg *msg)
+{
+    (void)msg;
+    ++*(unsigned *)arg;
+}
+
 static void pass_time(hub_case *t, unsigned ms)
 {
     for (unsigned passed = 0; passed < ms; passed += 100)
@@ -253,6 +259,92 @@ static void delivered_to_one(void **state)
     all_quiet(t);
 }
 
+/* What is not understood goes no further; it is found out where it came in. */
+static void nonsense_delivered_to_one(void **state)
+{
+    hub_case *t = *state;
+    static const char bytes[] = "\1\0incarnat\1\0\0\0\0\0\0\0\6\0\0\0\1\0\0\0\2\0\0\0"
+                                "x\0\0room:a\0e\0{]";
+    unsigned *wakes = &t->nodes[2].wakes;
+    *wakes = 0;
+    assert_int_equal(channels_pubsub_deliver(ep_of(t, 1), bytes, sizeof bytes - 1),
+                     CHANNELS_ERR_PROTOCOL);
+    assert_int_equal(*wakes, 0);
+    all_quiet(t);
+}
+
+/* An adapter of the host's that calls the hub's, which is given bytes then. */
+static channels_pubsub_adapter wrapper;
+static unsigned passed; /* messages through it */
+static char spoilt;     /* what the last byte of each becomes; 0: nothing */
+
+static int wrapped_broadcast(void *self, const char *topic, const void *data, size_t len)
+{
+    char copy[256];
+    passed++;
+    assert_in_range(len, 1, sizeof copy);
+    memcpy(copy, data, len);
+    if (spoilt != 0)
+        copy[len - 1] = spoilt;
+    return channels_hub_adapter()->broadcast(self, topic, copy, len);
+}
+
+static void begin_wrapped(hub_case *t)
+{
+    node *n = &t->nodes[3];
+    wrapper = *channels_hub_adapter();
+    wrapper.broadcast = wrapped_broadcast;
+    channels_config config = { .node = "d", .pubsub = &wrapper, .pubsub_self = t->hub };
+    n->probe.host = &n->host;
+    n->host.on_failure = unit_failure;
+    assert_int_equal(sim_start(&n->host, &n->memory, &config), CHANNELS_OK);
+    passed = 0;
+    spoilt = 0;
+}
+
+static void wrapped(void **state)
+{
+    hub_case *t = *state;
+    static const char bytes[] = "\1\0incarnat\1\0\0\0\0\0\0\0\6\0\0\0\1\0\0\0\2\0\0\0"
+                                "x\0\0room:a\0e\0{}";
+    unsigned heard = 0;
+    begin_wrapped(t);
+    channels_endpoint *ep = ep_of(t, 3);
+    channels_pubsub_subscribe(ep, "room:a", count_call, &heard, NULL);
+    channels_pubsub_broadcast(ep, "room:a", "e", channels_empty());
+    all_hear(t, "[null,null,'room:a','e',{}]");
+    channels_pubsub_direct_broadcast(ep, "b", "room:a", "to b", channels_empty());
+    settle(t);
+    hear(t->nodes[1].client, "[null,null,'room:a','to b',{}]");
+    assert_int_equal(passed, 2);
+    assert_int_equal(channels_pubsub_deliver(ep, bytes, sizeof bytes - 1), CHANNELS_OK);
+    all_hear(t, "[null,null,'room:a','e',{}]");
+    channels_pubsub_broadcast(ep_of(t, 0), "room:a", "e", channels_empty());
+    all_hear(t, "[null,null,'room:a','e',{}]");
+    assert_int_equal(heard, 3);
+    spoilt = ']';
+    assert_int_equal(channels_pubsub_broadcast(ep, "room:a", "e", channels_empty()),
+                     CHANNELS_ERR_PROTOCOL);
+    all_quiet(t);
+}
+
+/* --- Copies ------------------------------------------------------------------------------- */
+
+/* Of its own memory a publisher needs nothing for who hears elsewhere. */
+static void publisher_allocates_nothing(void **state)
+{
+    hub_case *t = *state;
+    size_t calls = t->nodes[0].memory.calls;
+    unsigned heard = 0;
+    channels_pubsub_subscribe(ep_of(t, 1), "news", count_call, &heard, NULL);
+    channels_pubsub_subscribe(ep_of(t, 2), "news", count_call, &heard, NULL);
+    channels_pubsub_broadcast(ep_of(t, 0), "news", "e", channels_empty());
+    channels_pubsub_broadcast(ep_of(t, 0), "nobody's", "e", channels_empty());
+    settle(t);
+    assert_int_equal(heard, 2);
+    assert_int_equal(t->nodes[0].memory.calls, calls);
+}
+
 /* --- Waking ------------------------------------------------------------------------------- */
 
 static void only_listeners_are_woken(void **state)
@@ -275,12 +367,6 @@ static void only_listeners_are_woken(void **state)
     *wakes = 0;
     channels_pubsub_broadcast(ep_of(t, 0), "room:a", "e", channels_empty());
     assert_int_equal(*wakes, 0);
-}
-
-static void count_call(void *arg, const channels_msg *msg)
-{
-    (void)msg;
-    ++*(unsigned *)arg;
 }
 
 static void many_topics(void **state)
@@ -803,6 +889,9 @@ int main(void)
         HUB_TEST(disconnects_everywhere),
         HUB_TEST(presence_reaches_all),
         HUB_TEST(delivered_to_one),
+        HUB_TEST(nonsense_delivered_to_one),
+        HUB_TEST(wrapped),
+        HUB_TEST(publisher_allocates_nothing),
         HUB_TEST(only_listeners_are_woken),
         HUB_TEST(many_topics),
         HUB_TEST(names_are_unique),
