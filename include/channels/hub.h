@@ -12,7 +12,8 @@
  * endpoints nobody of whose clients listens to its topic are not woken, but for a few by mistake,
  * and if there are no others it is not copied at all. What one endpoint broadcasts arrives
  * everywhere in its order. Who listens and lets another thread know of it hears what that thread
- * broadcasts from then on.
+ * broadcasts from then on. A few hundred KB at most of what each endpoint sent and all have read
+ * are kept for what it sends next.
  *
  * Endpoints may come and go while others broadcast: that is no reason to wait for them before an
  * adapter's _stop() or channels_endpoint_free(). */

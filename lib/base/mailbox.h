@@ -17,15 +17,22 @@ typedef struct channels__mailbox {
     _Atomic(channels__letter *) top;
 } channels__mailbox;
 
-/* ANY THREAD. True if it was empty: the owner has to be woken. */
-static inline bool channels__mailbox_post(channels__mailbox *box, channels__letter *letter)
+/* ANY THREAD. From `first`, the newest, to `last`, the oldest. True if it was empty: the owner has
+ * to be woken. */
+static inline bool channels__mailbox_post_all(channels__mailbox *box, channels__letter *first,
+                                              channels__letter *last)
 {
     channels__letter *top = atomic_load_explicit(&box->top, memory_order_relaxed);
     do {
-        letter->next = top;
-    } while (!atomic_compare_exchange_weak_explicit(&box->top, &top, letter, memory_order_release,
+        last->next = top;
+    } while (!atomic_compare_exchange_weak_explicit(&box->top, &top, first, memory_order_release,
                                                     memory_order_relaxed));
     return top == NULL;
+}
+
+static inline bool channels__mailbox_post(channels__mailbox *box, channels__letter *letter)
+{
+    return channels__mailbox_post_all(box, letter, letter);
 }
 
 static inline bool channels__mailbox_empty(const channels__mailbox *box)
@@ -33,10 +40,16 @@ static inline bool channels__mailbox_empty(const channels__mailbox *box)
     return atomic_load_explicit(&box->top, memory_order_relaxed) == NULL;
 }
 
-/* The owner: all letters, oldest first. */
+/* The owner: all letters, newest first. */
+static inline channels__letter *channels__mailbox_grab(channels__mailbox *box)
+{
+    return atomic_exchange_explicit(&box->top, NULL, memory_order_acquire);
+}
+
+/* The same, oldest first. */
 static inline channels__letter *channels__mailbox_take(channels__mailbox *box)
 {
-    channels__letter *in = atomic_exchange_explicit(&box->top, NULL, memory_order_acquire);
+    channels__letter *in = channels__mailbox_grab(box);
     channels__letter *out = NULL;
     while (in != NULL) {
         channels__letter *next = in->next;

@@ -1,7 +1,7 @@
 /* hub.c - endpoints of one process, each on its own thread, joined to one PubSub.
  *
  * What one endpoint broadcasts is copied once, with a letter for each member that may listen to the
- * topic; the last who has read it frees it. If nobody may, it is not even written. It has been
+ * topic; the last who has read it gives it back. If nobody may, it is not even written. It has been
  * checked where it came in, by the endpoint that made it or that was given it: who reads it in its
  * inbox need not. A member is woken only if its inbox was empty.
  *
@@ -14,6 +14,11 @@
 #include "cluster/hub.h"
 
 #include <stdlib.h>
+
+/* Bytes of messages that go back to a member until it looks for them, but for one pile of each who
+ * gives back; and of a pile. Larger messages do not go back. */
+#define KEPT ((size_t)128 << 10)
+#define PILE ((size_t)32 << 10)
 
 /* --- Posting ------------------------------------------------------------------------------ */
 
@@ -31,7 +36,9 @@ void channels__member_post(channels__member *to, channels__letter *letter)
         channels__member_wake(to);
 }
 
-/* One copy for all, from plain malloc since it crosses threads. */
+/* --- Messages ----------------------------------------------------------------------------- */
+
+/* One copy for all. */
 typedef struct message message;
 typedef struct share {
     channels__letter letter;
@@ -40,6 +47,9 @@ typedef struct share {
     bool up;      /* it is to go on to nodes elsewhere */
 } share;
 struct message {
+    channels__letter spent; /* all have read it: on its way back to who sent it */
+    channels__member *by;
+    size_t size; /* of the block, from plain malloc since it crosses threads */
     _Atomic(uint32_t) refs;
     size_t len;
     const void *data;          /* the message as bytes, for nodes elsewhere, */
@@ -48,17 +58,99 @@ struct message {
     share shares[];            /* then the data, and a topic that is not in it */
 };
 
-static void unref(message *msg, uint32_t refs)
+static void free_all(channels__letter *spent)
 {
-    if (atomic_fetch_sub_explicit(&msg->refs, refs, memory_order_acq_rel) == refs)
-        free(msg);
+    while (spent != NULL) {
+        channels__letter *next = spent->next;
+        free(spent); /* the message begins with it */
+        spent = next;
+    }
 }
 
-static message *message_new(uint32_t shares, const char *topic, const channels__node_message *m)
+static void give_back(channels__member *m)
+{
+    channels__pile pile = m->pile;
+    m->pile = (channels__pile){ 0 };
+    if (pile.first == NULL)
+        return;
+    if (atomic_load_explicit(&pile.of->kept, memory_order_relaxed) >= KEPT) {
+        free_all(pile.first);
+        return;
+    }
+    atomic_fetch_add_explicit(&pile.of->kept, pile.bytes, memory_order_relaxed);
+    channels__mailbox_post_all(&pile.of->spent, pile.first, pile.last);
+}
+
+/* Many at a time, for both threads write to what they go back to. */
+static void pile_up(channels__member *m, message *msg)
+{
+    channels__pile *pile = &m->pile;
+    if (pile->of != msg->by || pile->bytes + msg->size > PILE)
+        give_back(m);
+    if (pile->first == NULL)
+        *pile = (channels__pile){ .of = msg->by, .last = &msg->spent };
+    msg->spent.next = pile->first;
+    pile->first = &msg->spent;
+    pile->bytes += msg->size;
+}
+
+/* On the thread of `m`. */
+static void unref(channels__member *m, message *msg, uint32_t refs)
+{
+    if (atomic_fetch_sub_explicit(&msg->refs, refs, memory_order_acq_rel) != refs)
+        return;
+    if (msg->size > PILE) {
+        free(msg);
+    } else if (m != msg->by) {
+        pile_up(m, msg);
+    } else {
+        msg->spent.next = m->blocks;
+        m->blocks = &msg->spent;
+    }
+}
+
+/* What comes meanwhile is not counted, until they are fetched again. To look at each would cost
+ * more than it is worth: they are in the cache of who read them. */
+static void fetch_blocks(channels__member *m)
+{
+    atomic_store_explicit(&m->kept, 0, memory_order_relaxed);
+    m->blocks = channels__mailbox_grab(&m->spent);
+}
+
+/* One that all have read is used again, if it has room and not more than twice as much as it takes:
+ * were it freed where it was read, both threads would wait for each other in malloc, whose caches
+ * are each thread's. */
+static message *block_new(channels__member *by, size_t size)
+{
+    if (by->blocks == NULL && !channels__mailbox_empty(&by->spent))
+        fetch_blocks(by);
+    message *msg = (message *)by->blocks;
+    if (msg != NULL)
+        by->blocks = msg->spent.next;
+    if (msg != NULL && msg->size >= size && msg->size / 2 <= size)
+        return msg;
+    free(msg);
+    msg = malloc(size);
+    if (msg != NULL)
+        msg->size = size;
+    return msg;
+}
+
+/* Of a member that has gone, or the hub. */
+static void free_blocks(channels__member *m)
+{
+    free_all(m->blocks);
+    fetch_blocks(m);
+    free_all(m->blocks);
+    m->blocks = NULL;
+}
+
+static message *message_new(channels__member *by, uint32_t shares, const char *topic,
+                            const channels__node_message *m)
 {
     size_t head = sizeof(message) + shares * sizeof(share), len = channels__node_size(m);
     size_t size = topic != m->topic.p ? strlen(topic) + 1 : 0;
-    message *msg = malloc(head + len + size);
+    message *msg = block_new(by, head + len + size);
     if (msg == NULL)
         return NULL;
     char *copy = (char *)msg + head;
@@ -66,9 +158,12 @@ static message *message_new(uint32_t shares, const char *topic, const channels__
     msg->data = copy;
     msg->len = len;
     msg->topic = size != 0 ? memcpy(copy + len, topic, size) : msg->in.topic.p;
+    msg->by = by;
     atomic_init(&msg->refs, shares);
     return msg;
 }
+
+/* --- Spreading them ----------------------------------------------------------------------- */
 
 /* One message may always wait, however large. */
 static bool take_room(channels__member *m, size_t len)
@@ -101,11 +196,11 @@ static void run_share(void *self, channels__letter *letter)
         deliver(m, msg);
     if (s->up && m->uplink != NULL)
         channels__uplink_send(m->uplink, msg->topic, msg->data, msg->len);
-    unref(msg, 1);
+    unref(m, msg, 1);
 }
 
 /* To all members that may listen; if `up`, to the carrier in any case. */
-static int spread(const channels__member *from, const char *topic, const channels__node_message *m,
+static int spread(channels__member *from, const char *topic, const channels__node_message *m,
                   bool up)
 {
     channels_hub *hub = from->hub;
@@ -121,7 +216,7 @@ static int spread(const channels__member *from, const char *topic, const channel
                     .up = to == carrier };
         if (to == from || !(s.listens || s.up))
             continue;
-        if (msg == NULL && (msg = message_new(used, topic, m)) == NULL)
+        if (msg == NULL && (msg = message_new(from, used, topic, m)) == NULL)
             return CHANNELS_ERR_NOMEM;
         if (!take_room(to, msg->len))
             continue;
@@ -130,7 +225,7 @@ static int spread(const channels__member *from, const char *topic, const channel
         channels__member_post(to, &msg->shares[posted++].letter);
     }
     if (msg != NULL) /* `from` needs none: this holds it until here */
-        unref(msg, used - posted);
+        unref(from, msg, used - posted);
     return CHANNELS_OK;
 }
 
@@ -217,6 +312,7 @@ static void read_inbox(channels__member *m)
             channels__settle(m->ep);
         letter = next;
     }
+    give_back(m);
 }
 
 static void run(void *self, uint64_t now)
@@ -347,6 +443,7 @@ static void stop(void *self)
         atomic_store_explicit(&hub->carrier, NULL, memory_order_relaxed);
     pthread_mutex_unlock(&hub->lock);
     read_inbox(m);
+    free_blocks(m);
     channels__uplink_free(m->uplink);
     pthread_mutex_lock(&hub->lock);
     if (m->uplink != NULL)
@@ -419,8 +516,10 @@ void channels_hub_free(channels_hub *hub)
     pthread_mutex_unlock(&hub->lock);
     if (!left)
         return;
-    for (uint32_t i = 0; i < hub->options.max_endpoints; i++) {
+    for (uint32_t i = 0; i < hub->options.max_endpoints; i++)
         read_inbox(&hub->members[i]);
+    for (uint32_t i = 0; i < hub->options.max_endpoints; i++) {
+        free_blocks(&hub->members[i]);
         channels__interest_free(&hub->members[i].interest);
         pthread_mutex_destroy(&hub->members[i].lock);
     }

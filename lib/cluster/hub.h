@@ -25,7 +25,16 @@
 
 typedef struct channels__uplink channels__uplink; /* uplink.c */
 
-typedef struct channels__member {
+typedef struct channels__member channels__member;
+
+/* Messages of one member that another was the last to read. */
+typedef struct channels__pile {
+    channels__member *of;
+    channels__letter *first, *last; /* NULL: none */
+    size_t bytes;
+} channels__pile;
+
+struct channels__member {
     /* For any thread. */
     channels__mailbox inbox;
     _Atomic(size_t) queued; /* bytes of broadcasts that wait in it */
@@ -33,18 +42,22 @@ typedef struct channels__member {
     _Atomic(size_t) unread; /* bytes of its own reports to the carrier that have not been read */
     _Atomic(bool) asked;    /* to report all that it listens to */
     channels__interest interest;
+    channels__mailbox spent; /* its own messages that all have read, to be used again, */
+    _Atomic(size_t) kept;    /* and about their bytes */
     pthread_mutex_t lock;
     channels_endpoint *ep; /* its thread changes it, under the hub's lock and this */
 
     /* For the endpoint's thread. */
     channels_hub *hub;
+    channels__letter *blocks;   /* taken out of `spent` */
+    channels__pile pile;        /* of another's, while it reads its inbox */
     channels__uplink *uplink;   /* it carries the hub's; else NULL */
     channels__letter *farewell; /* its last report, made in advance: it cannot fail */
     uint64_t again;             /* when it reports all, */
     bool behind;                /* since some report could not be made */
 
     bool taken; /* under the hub's lock */
-} channels__member;
+};
 
 struct channels_hub {
     channels_hub_options options; /* complete */

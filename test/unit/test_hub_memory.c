@@ -1,5 +1,5 @@
 /* test_hub_memory.c - what a broadcast across the hub asks of malloc: one block, however many hear
- * it, which the last of them frees; none if nobody does. */
+ * it; none once there are some that have been read; and no more is kept of these than is said. */
 #include <channels/hub.h>
 
 #include "sim/malloc.h"
@@ -8,6 +8,8 @@
 #if HAVE_MALLOC
 
 #define ENDPOINTS 3
+#define KEPT (128 << 10) /* bytes, and those that come back with the last of them */
+#define PILE (32 << 10)
 
 /* The first publishes, all listen. */
 typedef struct trio {
@@ -63,13 +65,12 @@ static void warm_up(void)
 }
 
 /* How often malloc is called for it. */
-static size_t tell(trio *t, const char *topic)
+static size_t tell(trio *t, const char *topic, size_t len)
 {
-    static const char bytes[100];
+    static char bytes[1 << 20];
     size_t before = all.calls;
     counting = true;
-    int err =
-        channels_pubsub_broadcast(t->eps[0], topic, "e", channels_binary(bytes, sizeof bytes));
+    int err = channels_pubsub_broadcast(t->eps[0], topic, "e", channels_binary(bytes, len));
     counting = false;
     assert_int_equal(err, CHANNELS_OK);
     return all.calls - before;
@@ -84,11 +85,60 @@ static void read_all(trio *t)
 static void one_block_for_all(void **state)
 {
     trio *t = *state;
-    assert_int_equal(tell(t, "nobody's"), 0);
-    assert_int_equal(tell(t, "news"), 1);
+    assert_int_equal(tell(t, "nobody's", 100), 0);
+    assert_int_equal(tell(t, "news", 100), 1);
     read_all(t);
     for (int i = 0; i < ENDPOINTS; i++)
         assert_int_equal(t->heard[i], 1);
+}
+
+static void used_again(void **state)
+{
+    trio *t = *state;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(tell(t, "news", 100), 1);
+    channels_endpoint_run(t->eps[1]);
+    assert_int_equal(tell(t, "news", 100), 1); /* the third has not read one yet */
+    for (int round = 0; round < 10; round++) {
+        read_all(t);
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(tell(t, "news", 100), 0);
+    }
+    read_all(t);
+    for (int i = 0; i < ENDPOINTS; i++)
+        assert_int_equal(t->heard[i], 111);
+}
+
+/* A small message does not wait in a large block. */
+static void of_another_size(void **state)
+{
+    trio *t = *state;
+    tell(t, "news", 10000);
+    read_all(t);
+    assert_int_equal(tell(t, "news", 100), 1);
+    read_all(t);
+    assert_int_equal(tell(t, "news", 10000), 1);
+}
+
+/* Of malloc's, which the endpoints' own memory comes from in the end. */
+static size_t blocks(const trio *t)
+{
+    return all.blocks - t->memory.blocks;
+}
+
+static void no_more_is_kept(void **state)
+{
+    trio *t = *state;
+    size_t before = blocks(t);
+    for (int i = 0; i < 1000; i++)
+        tell(t, "news", 1000);
+    assert_int_equal(blocks(t), before + 1000);
+    read_all(t);
+    assert_in_range(blocks(t) - before, KEPT / 2 / 1000, (KEPT + PILE) / 1000);
+    tell(t, "news", 1 << 20);
+    size_t waiting = blocks(t);
+    read_all(t);
+    assert_int_equal(blocks(t), waiting - 1); /* too large to be kept */
 }
 
 /* Nobody hears it, and the next is heard by all. */
@@ -103,41 +153,41 @@ static void without_memory(void **state)
     all.fail_at = 0;
     read_all(t);
     assert_int_equal(t->heard[1], 0);
-    tell(t, "news");
+    tell(t, "news", 100);
     read_all(t);
     assert_int_equal(t->heard[1], 1);
     assert_int_equal(t->heard[2], 1);
 }
 
-/* Of malloc's, which the endpoints' own memory comes from in the end. */
-static size_t blocks(const trio *t)
-{
-    return all.blocks - t->memory.blocks;
-}
-
-/* Who sent it may have gone by then. */
-static void the_last_frees_it(void **state)
+/* Who sent it has gone when it is read, and another is in its place. */
+static void read_too_late(void **state)
 {
     trio *t = *state;
     for (int i = 0; i < 10; i++)
-        tell(t, "news");
+        tell(t, "news", 100);
     channels_endpoint_free(t->eps[0]);
     t->eps[0] = NULL;
-    size_t waiting = blocks(t);
     channels_endpoint_run(t->eps[1]);
-    assert_int_equal(blocks(t), waiting);
+    const channels_config config = { .node = "d",
+                                     .pubsub = channels_hub_adapter(),
+                                     .pubsub_self = t->hub,
+                                     .hooks = &t->memory,
+                                     .realloc = sim_memory_realloc };
+    assert_int_equal(channels_endpoint_new(&t->eps[0], &config), CHANNELS_OK);
     channels_endpoint_run(t->eps[2]);
-    assert_int_equal(blocks(t), waiting - 10);
-    assert_int_equal(t->heard[1], 10);
     assert_int_equal(t->heard[2], 10);
+    assert_int_equal(tell(t, "news", 100), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_block_for_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(used_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(of_another_size, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_more_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(without_memory, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_last_frees_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(read_too_late, setup, teardown),
     };
     warm_up();
     return cmocka_run_group_tests(tests, NULL, NULL);
