@@ -2,39 +2,17 @@
 #include "base/inflate.h"
 
 #include <limits.h>
-#include <stddef.h>
 
 #define ZLIB_CONST
 #include <zlib.h>
 
+#include "base/zmem.h"
 #include "channels/channels.h"
-
-/* zlib frees without saying how much: the size stands before each block. */
-union header {
-    size_t size;
-    max_align_t align;
-};
-
-static void *allocate(void *mem, unsigned items, unsigned each)
-{
-    size_t size = sizeof(union header) + (size_t)items * each;
-    union header *h = channels__alloc(mem, size);
-    if (h == NULL)
-        return NULL;
-    h->size = size;
-    return h + 1;
-}
-
-static void release(void *mem, void *p)
-{
-    union header *h = (union header *)p - 1;
-    channels__free(mem, h, h->size);
-}
 
 int channels__inflate(const channels__mem *mem, channels__str packed, void *dst, size_t len)
 {
     channels__mem copy = *mem; /* zlib hands it on without const */
-    z_stream z = { .zalloc = allocate, .zfree = release, .opaque = &copy };
+    z_stream z = { .zalloc = channels__zmem_alloc, .zfree = channels__zmem_free, .opaque = &copy };
     if (packed.n > UINT_MAX || len > UINT_MAX)
         return CHANNELS_ERR_INVALID;
     z.next_in = (const unsigned char *)packed.p;

@@ -1,4 +1,4 @@
-/* inflate.h - what was compressed by zlib (RFC 1950): the one user of it. */
+/* inflate.h - what was compressed by zlib (RFC 1950), all at once. */
 #ifndef CHANNELS_BASE_INFLATE_H
 #define CHANNELS_BASE_INFLATE_H
 
