@@ -269,6 +269,11 @@ typedef struct channels_websocket_options {
     uint32_t idle_ms;             /* close (1002) after so long without a byte; 60000 */
     size_t max_message;           /* larger ones close with 1009; 10 MB */
     uint32_t max_empty_fragments; /* of one message, then 1008; 1024 */
+    /* Clients may have messages compressed, both ways (permessage-deflate, RFC 7692), each message
+     * by itself: a broadcast is compressed once for all of them. Of what they send max_message
+     * bounds the bytes before and after; a message may become a thousand times larger, so lower it
+     * to what your clients need. */
+    bool compress;
 } channels_websocket_options;
 
 typedef struct channels_longpoll_options {
@@ -475,6 +480,9 @@ typedef struct channels_config {
     size_t max_http_body;     /* then 413, unless it is for a long-poll session [64 KB] */
     uint32_t http_timeout_ms; /* for a whole request to arrive, then cut [10000] */
     uint32_t linger_ms;       /* for the peer to take our last bytes and close [2000] */
+    /* For clients of mounts with `compress`: */
+    size_t compress_min;      /* smaller messages to them go as they are [256] */
+    int compress_level;       /* zlib's: from 1, quick, to 9, small [6] */
     const char *secret;       /* signs the tokens of long-poll sessions, the same on all nodes
                                * [random] */
     const char *node;         /* this node's name for PubSub, unique, at most 255 bytes [random] */

@@ -34,6 +34,10 @@ typedef struct channels_stats {
     uint64_t joins;                     /* clients admitted to a topic */
     uint64_t messages_in, messages_out; /* whole messages received, and given to transports */
     uint64_t bytes_in, bytes_out;       /* of streams: channels_conn_feed(), channels_conn_sent() */
+    /* Bytes of messages to clients on which compressing was tried, before and after it: once for a
+     * broadcast, however many get it. Of messages that came compressed, as they came and then. */
+    uint64_t deflate_before, deflate_after;
+    uint64_t inflate_before, inflate_after;
     uint64_t broadcasts;                /* that came to this endpoint, own and other nodes' */
     uint64_t deliveries;                /* messages sent for them; callbacks do not count */
     uint64_t connects_refused_origin;   /* clients not let in: the page may not connect, */
@@ -57,10 +61,10 @@ CHANNELS_API int channels_endpoint_stats(channels_endpoint *ep, channels_stats *
 /* Room for the text without labels of one's own. */
 #define CHANNELS_STATS_TEXT 8192
 /* The same as text that Prometheus reads (content type "text/plain; version=0.0.4"): metrics are
- * called as the members are, channels_topics, channels_joins_total, channels_queued_most_bytes; what
- * differs by a reason, a direction or a transport has it as a label: channels_sockets,
- * channels_messages_total, channels_bytes_total, channels_connects_refused_total,
- * channels_joins_refused_total,
+ * called as the members are, channels_topics, channels_joins_total, channels_queued_most_bytes;
+ * what differs by a reason, a direction, a transport or by before and after has it as a label:
+ * channels_sockets, channels_messages_total, channels_bytes_total, channels_deflate_bytes_total,
+ * channels_inflate_bytes_total, channels_connects_refused_total, channels_joins_refused_total,
  * channels_sockets_closed_total. It is cut to `cap` with a NUL at the end. `labels` is put into
  * each sample as it is: "node=\"a\",zone=\"b\"", or NULL. Its whole length, as snprintf(); `dst`
  * may be NULL if `cap` is 0. ANY THREAD. */

@@ -26,6 +26,20 @@ void channels__buf_prepend(channels_buf *buf, size_t n)
     buf->len += n;
 }
 
+channels_buf *channels__buf_trim(channels_buf *buf, size_t len)
+{
+    size_t size = buf->start + len;
+    assert(len <= buf->len && buf->refs == 1);
+    channels_buf *moved =
+        channels__resize(buf->mem, buf, sizeof *buf + buf->size, sizeof *buf + size);
+    if (moved != NULL) {
+        buf = moved;
+        buf->size = size;
+    }
+    buf->len = len;
+    return buf;
+}
+
 channels_buf *channels_buf_ref(channels_buf *buf)
 {
     buf->refs++;

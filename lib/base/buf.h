@@ -32,5 +32,7 @@ static inline char *channels__buf_bytes(channels_buf *buf)
 /* Shows `n` more bytes in front, which the caller has set, n <= start; only before the buf is
  * shared. */
 void channels__buf_prepend(channels_buf *buf, size_t n);
+/* Shows its first `len` bytes and gives the others back; only before it is shared. It may move. */
+channels_buf *channels__buf_trim(channels_buf *buf, size_t len);
 
 #endif

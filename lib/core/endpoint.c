@@ -83,6 +83,10 @@ static void complete(channels_config *c)
         c->http_timeout_ms = 10000;
     if (c->linger_ms == 0)
         c->linger_ms = 2000;
+    if (c->compress_min == 0)
+        c->compress_min = 256;
+    if (c->compress_level == 0)
+        c->compress_level = 6;
 }
 
 /* --- Entering and leaving ----------------------------------------------------------------- */
@@ -387,6 +391,8 @@ static bool config_ok(channels_endpoint *ep)
         wrong = "the node's name is empty";
     else if (c->node != NULL && strlen(c->node) > CHANNELS__LONGPOLL_NODE)
         wrong = "the node's name is longer than 255 bytes";
+    else if (c->compress_level < 1 || c->compress_level > 9)
+        wrong = "compress_level is from 1 to 9";
     if (wrong != NULL)
         channels__log(ep, CHANNELS_LOG_ERROR, "channels_endpoint_new: %s", wrong);
     return wrong == NULL;

@@ -40,7 +40,7 @@ void channels__event_unref(channels__event *event)
 
 /* --- Delivery ----------------------------------------------------------------------------- */
 
-#define WIRES 4 /* serializers times transports; more than these are encoded again */
+#define WIRES 8 /* serializers times transports; more than these are encoded again */
 
 typedef struct wire {
     const channels_serializer *serializer;

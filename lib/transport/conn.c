@@ -306,11 +306,38 @@ void channels_conn_sent(channels_conn *c, size_t len)
 /* --- What the core asks of a WebSocket ------------------------------------------------------
  * Of a socket that it has, or is about to get: one that was told to close asks nothing more. */
 
+static channels__ws_opcode opcode(channels_kind kind)
+{
+    return kind == CHANNELS_JSON ? CHANNELS__WS_OP_TEXT : CHANNELS__WS_OP_BINARY;
+}
+
 static channels_buf *frame(channels_endpoint *ep, channels_buf *msg, channels_kind kind)
 {
     (void)ep;
-    channels__ws_frame(msg, kind == CHANNELS_JSON ? CHANNELS__WS_OP_TEXT : CHANNELS__WS_OP_BINARY);
+    channels__ws_frame(msg, opcode(kind));
     return msg;
+}
+
+static channels_buf *frame_deflated(channels_endpoint *ep, channels__deflate_use use,
+                                    channels_buf *msg, channels_kind kind)
+{
+    channels__conns *conns = ep->transport;
+    channels_buf *packed = channels__deflate_pack(&conns->deflate, use, msg);
+    if (packed == NULL)
+        return frame(ep, msg, kind);
+    channels_buf_unref(msg);
+    channels__ws_frame(packed, opcode(kind) | CHANNELS__WS_DEFLATED);
+    return packed;
+}
+
+static channels_buf *frame_for_any(channels_endpoint *ep, channels_buf *msg, channels_kind kind)
+{
+    return frame_deflated(ep, CHANNELS__DEFLATE_TO_ANY, msg, kind);
+}
+
+static channels_buf *frame_for_few(channels_endpoint *ep, channels_buf *msg, channels_kind kind)
+{
+    return frame_deflated(ep, CHANNELS__DEFLATE_TO_FEW, msg, kind);
 }
 
 static int send_message(void *carrier, channels_buf *wire, channels_kind kind)
@@ -343,12 +370,15 @@ static void close_client(void *carrier, int code)
     farewell(carrier, CHANNELS_CLOSED, code); /* its socket knows better already */
 }
 
-const channels_transport channels__websocket = { .name = "websocket",
-                                                 .frame = frame,
-                                                 .send = send_message,
-                                                 .close = close_client,
-                                                 .accept = accept_client,
-                                                 .refuse = refuse_client };
+/* They differ in what their clients have agreed to read. */
+#define WEBSOCKET(framing) \
+    { \
+        .name = "websocket", .frame = (framing), .send = send_message, .close = close_client, \
+        .accept = accept_client, .refuse = refuse_client \
+    }
+const channels_transport channels__websocket = WEBSOCKET(frame);
+const channels_transport channels__websocket_deflate = WEBSOCKET(frame_for_any);
+const channels_transport channels__websocket_deflate_small = WEBSOCKET(frame_for_few);
 
 /* --- What the client sends on a WebSocket ------------------------------------------------- */
 
@@ -435,7 +465,9 @@ static int read_frames(channels_conn *c, const void *data, size_t len)
 {
     channels__ws *ws = &channels__conns_of(c)->ws;
     const channels_websocket_options *options = &c->socket->mount->options.websocket;
-    const channels__ws_limits limits = { options->max_message, options->max_empty_fragments };
+    bool plain = c->socket->transport == &channels__websocket;
+    const channels__ws_limits limits = { options->max_message, options->max_empty_fragments,
+                                         plain ? NULL : &channels__conns_of(c)->deflate };
     int err = CHANNELS_OK;
     restart_idle(c);
     channels__ws_give(ws, data, len);
@@ -537,6 +569,7 @@ static void conns_free(channels_endpoint *ep)
         free_all(&m->idle.list);
     channels__ws_deinit(&conns->ws);
     channels__sha1_deinit(&conns->sha1);
+    channels__deflate_deinit(&conns->deflate);
     channels__free(&ep->mem, conns, sizeof *conns);
     ep->transport = NULL;
 }
@@ -554,6 +587,7 @@ static bool make_conns(channels_endpoint *ep)
         return false;
     }
     channels__ws_init(&conns->ws, &ep->mem);
+    channels__deflate_init(&conns->deflate, &ep->mem, &ep->config, &ep->stats);
     channels__list_init(&conns->ready);
     channels__list_init(&conns->resting);
     channels__add_alarms(ep, &conns->request, ep->config.http_timeout_ms, time_is_up);

@@ -94,6 +94,7 @@ struct channels_conn {
 typedef struct channels__conns {
     channels__ws ws;
     channels__sha1 sha1;      /* of handshakes */
+    channels__deflate deflate;
     channels__list ready;     /* whose want has changed */
     channels__list resting;   /* by their alarms: those that wait for no time */
     channels__alarms request; /* a request has to be there, or an answer to go on leaving */
@@ -120,7 +121,9 @@ void channels__conn_end(channels_conn *c); /* ENDING; the socket is gone */
 void channels__conn_over(channels_conn *c); /* at once; a socket it still has is BROKEN */
 /* Bytes, in whatever state. */
 int channels__conn_input(channels_conn *c, const char *data, size_t len);
-extern const channels_transport channels__websocket;
+/* One for each way in which its clients take messages: not compressed, or as was agreed on. */
+extern const channels_transport channels__websocket, channels__websocket_deflate,
+    channels__websocket_deflate_small;
 
 /* request.c */
 

@@ -1,5 +1,5 @@
-/* handshake.h - is a request a WebSocket handshake (RFC 6455, 4.2.1)? Extensions are not looked at:
- * none is served. Subprotocols are the core's. */
+/* handshake.h - is a request a WebSocket handshake (RFC 6455, 4.2.1)? Extensions are
+ * request.c's, subprotocols the core's. */
 #ifndef CHANNELS_TRANSPORT_HANDSHAKE_H
 #define CHANNELS_TRANSPORT_HANDSHAKE_H
 

@@ -6,6 +6,7 @@
 
 #include "transport/handshake.h"
 #include "transport/longpoll.h"
+#include "wire/extension.h"
 #include "wire/response.h"
 
 /* Bytes of answers in the queue beyond which the next request has to wait. */
@@ -226,16 +227,24 @@ void channels__conn_refuse(channels_conn *c, const channels_response *r)
     channels__conn_answer(c, r);
 }
 
-static channels_buf *switching(const channels__mem *mem, const char *accept,
-                               const char *subprotocol)
+/* What became of a handshake. */
+typedef struct answer {
+    channels__handshake_result result;
+    char text[CHANNELS__HANDSHAKE_TEXT];
+    const char *extension; /* NULL: none */
+    const channels_transport *transport;
+} answer;
+
+static channels_buf *switching(const channels__mem *mem, const answer *a, const char *subprotocol)
 {
-    const channels_header headers[] = { { "upgrade", "websocket" },
-                                        { "connection", "Upgrade" },
-                                        { "sec-websocket-accept", accept },
-                                        { "sec-websocket-protocol", subprotocol } };
-    const channels_response r = { .status = 101,
-                                  .headers = headers,
-                                  .nheaders = subprotocol != NULL ? 4 : 3 };
+    channels_header headers[5] = { { "upgrade", "websocket" },
+                                   { "connection", "Upgrade" },
+                                   { "sec-websocket-accept", a->text } };
+    channels_response r = { .status = 101, .headers = headers, .nheaders = 3 };
+    if (subprotocol != NULL)
+        headers[r.nheaders++] = (channels_header){ "sec-websocket-protocol", subprotocol };
+    if (a->extension != NULL)
+        headers[r.nheaders++] = (channels_header){ "sec-websocket-extensions", a->extension };
     return channels__response_encode(mem, &r, true, false);
 }
 
@@ -254,24 +263,23 @@ void channels__conn_accept(channels_conn *c)
 
 /* connect() has not said no. Only now does it matter whether this is a handshake at all (Phoenix
  * lib/phoenix/transports/websocket.ex, call/2). */
-static int admit(channels_conn *c, channels_socket *s, bool later,
-                 channels__handshake_result handshake, const char *text)
+static int admit(channels_conn *c, channels_socket *s, bool later, const answer *a)
 {
     if (c->state != CHANNELS__CONN_OPENING) { /* a callback has ended it */
         channels__socket_closed(s);
         return CHANNELS_OK;
     }
-    if (handshake == CHANNELS__HANDSHAKE_FAULT) {
+    if (a->result == CHANNELS__HANDSHAKE_FAULT) {
         static const channels_header headers[] = { { "content-type", "text/plain; charset=utf-8" },
                                                    { "sec-websocket-version", "13" } };
-        const channels_response r = { 400, headers, 2, text, strlen(text) };
+        const channels_response r = { 400, headers, 2, a->text, strlen(a->text) };
         c->ep->stats.connects_refused_request++;
         channels__socket_closed(s);
         channels__conn_answer(c, &r);
         return CHANNELS_OK;
     }
     c->socket = s;
-    c->in.http->welcome = switching(&c->ep->mem, text, channels_socket_subprotocol(s));
+    c->in.http->welcome = switching(&c->ep->mem, a, channels_socket_subprotocol(s));
     if (c->in.http->welcome == NULL) {
         channels__conn_over(c);
         return CHANNELS_ERR_NOMEM;
@@ -285,24 +293,34 @@ static int admit(channels_conn *c, channels_socket *s, bool later,
     return CHANNELS_OK;
 }
 
+static void agree_on_extension(const channels__mount *mount, const channels_request *req, answer *a)
+{
+    bool small = false;
+    a->extension = mount->options.websocket.compress ? channels__deflate_answer(req, &small) : NULL;
+    a->transport = a->extension == NULL ? &channels__websocket
+                   : small              ? &channels__websocket_deflate_small
+                                        : &channels__websocket_deflate;
+}
+
 static int upgrade(channels_conn *c, channels__mount *mount, const channels_request *req)
 {
-    char text[CHANNELS__HANDSHAKE_TEXT];
+    answer a;
     channels_socket *s;
     if (strcmp(req->method, "GET") != 0) {
         static const channels_response bad_request = { .status = 400 };
         channels__conn_answer(c, &bad_request);
         return CHANNELS_OK;
     }
-    channels__handshake_result handshake =
-        channels__handshake(req, c->in.http->is_1_1, &channels__conns_of(c)->sha1, text);
+    a.result =
+        channels__handshake(req, c->in.http->is_1_1, &channels__conns_of(c)->sha1, a.text);
+    agree_on_extension(mount, req, &a);
     int r = CHANNELS_ERR_NOMEM;
-    if (handshake != CHANNELS__HANDSHAKE_NOMEM) {
+    if (a.result != CHANNELS__HANDSHAKE_NOMEM) {
         c->state = CHANNELS__CONN_OPENING;
-        r = channels__socket_open(mount, req, &channels__websocket, c, &s);
+        r = channels__socket_open(mount, req, a.transport, c, &s);
     }
     if (r == CHANNELS_OK || r == CHANNELS_LATER)
-        return admit(c, s, r == CHANNELS_LATER, handshake, text);
+        return admit(c, s, r == CHANNELS_LATER, &a);
     if (r < 0)
         channels__conn_over(c);
     return r < 0 ? r : CHANNELS_OK; /* refused: that has been answered */

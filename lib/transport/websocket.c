@@ -3,12 +3,13 @@
  * Ours to judge, with the code a connection is closed with: reserved bits and opcodes, a missing
  * mask, the order of fragments, the payload of a Close (1002); text that can no longer become UTF-8
  * (1007); too many empty fragments (1008); too large a message, by what is announced and before any
- * of it is stored (1009).
+ * of it is stored (1009). A message that is compressed is put together first: what comes out of it
+ * is judged as it comes out, its text by who gets it.
  *
  * A message that is one frame and has come whole, as nearly all are, is unmasked here, eight bytes at
  * a time: wslay copies it first and then goes by bytes, which was a quarter of what an echo cost.
- * Whatever else comes is wslay's, including all that is wrong. It is given the bytes of one frame and
- * no more, so that what follows can be looked at afresh. */
+ * Whatever else comes is wslay's: what is compressed, and all that is wrong. It is given the bytes of
+ * one frame and no more, so that what follows can be looked at afresh. */
 #include "transport/websocket.h"
 
 #include <string.h>
@@ -38,7 +39,7 @@ struct channels__ws_message {
     size_t len, size;
     uint32_t empties; /* empty fragments */
     channels__utf8 utf8;
-    bool text, whole;
+    bool text, whole, deflated;
 };
 
 /* --- Contexts ----------------------------------------------------------------------------- */
@@ -207,13 +208,21 @@ static bool known(uint8_t opcode)
            (opcode >= WSLAY_CONNECTION_CLOSE && opcode <= WSLAY_PONG);
 }
 
+/* RSV1 says of the first frame of a message that the message is compressed. */
+static bool rsv_valid(const struct wslay_frame_iocb *frame, const channels__ws_limits *limits)
+{
+    return frame->rsv == WSLAY_RSV_NONE ||
+           (frame->rsv == WSLAY_RSV1_BIT && limits->deflate != NULL &&
+            (frame->opcode == WSLAY_TEXT_FRAME || frame->opcode == WSLAY_BINARY_FRAME));
+}
+
 /* Of a frame by its header: 0, or the code to close with. */
 static int judge(const channels__ws_in *in, const struct wslay_frame_iocb *frame,
                  const channels__ws_limits *limits)
 {
     const channels__ws_message *m = in->message;
     bool continues = frame->opcode == WSLAY_CONTINUATION_FRAME;
-    if (frame->rsv != WSLAY_RSV_NONE || !frame->mask || !known(frame->opcode))
+    if (!rsv_valid(frame, limits) || !frame->mask || !known(frame->opcode))
         return WSLAY_CODE_PROTOCOL_ERROR;
     if (wslay_is_ctrl_frame(frame->opcode))
         return frame->fin ? 0 : WSLAY_CODE_PROTOCOL_ERROR;
@@ -310,22 +319,46 @@ static bool append(channels__ws *ws, channels__ws_message *m, const void *data, 
     return true;
 }
 
+/* All of a message that is compressed has come. */
+static channels__ws_got decompress(channels__ws *ws, channels__ws_message *m,
+                                   const channels__ws_limits *limits)
+{
+    channels__inflated plain;
+    int err = channels__deflate_unpack(limits->deflate, channels__str_n(m->bytes, m->len),
+                                       limits->max_message, &plain);
+    channels__free(ws->mem, m->bytes, m->size);
+    m->bytes = plain.bytes;
+    m->len = plain.len;
+    m->size = plain.size;
+    m->whole = true;
+    if (err == CHANNELS_ERR_NOMEM)
+        return show(CHANNELS__WS_NOMEM, NULL, 0);
+    if (err != CHANNELS_OK)
+        return fault(err == CHANNELS_ERR_LIMIT ? WSLAY_CODE_MESSAGE_TOO_BIG
+                                               : WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA);
+    return show(m->text ? CHANNELS__WS_TEXT : CHANNELS__WS_BINARY, m->bytes, m->len);
+}
+
 static channels__ws_got read_data(channels__ws *ws, channels__ws_in *in,
                                   const struct wslay_frame_iocb *frame, uint64_t to_come,
                                   const channels__ws_limits *limits)
 {
     channels__ws_message *m = in->message;
     bool last = frame->fin && to_come == 0, text = frame->opcode == WSLAY_TEXT_FRAME;
-    if (m == NULL && last) /* all in one piece: shown where wslay unmasked it */
+    if (m == NULL && last && frame->rsv == 0) /* all in one piece: shown where wslay unmasked it */
         return show(text ? CHANNELS__WS_TEXT : CHANNELS__WS_BINARY, frame->data,
                     frame->data_length);
-    if (m == NULL && (m = in->message = channels__zalloc(ws->mem, sizeof *m)) != NULL)
+    if (m == NULL && (m = in->message = channels__zalloc(ws->mem, sizeof *m)) != NULL) {
         m->text = text;
+        m->deflated = frame->rsv != 0;
+    }
     size_t bound = limits->max_message;
     if (m != NULL && frame->fin)
         bound = m->len + frame->data_length + (size_t)to_come;
     if (m == NULL || !append(ws, m, frame->data, frame->data_length, bound))
         return show(CHANNELS__WS_NOMEM, NULL, 0);
+    if (m->deflated)
+        return last ? decompress(ws, m, limits) : nothing();
     if (m->text &&
         (!channels__utf8_feed(&m->utf8, frame->data, frame->data_length) || (last && m->utf8 != 0)))
         return fault(WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA);

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "channels/channels.h"
+#include "transport/deflate.h"
 
 #define CHANNELS__WS_CLOSE_SIZE 4u /* of a Close frame with a code */
 #define CHANNELS__WS_CONTROL 125u  /* the most a control frame carries */
@@ -40,11 +41,13 @@ typedef struct channels__ws_in {
 typedef struct channels__ws_limits {
     size_t max_message;
     uint32_t max_empty_fragments; /* of one message */
+    channels__deflate *deflate;   /* reads messages that are compressed; NULL: none may be */
 } channels__ws_limits;
 
 typedef enum {
     CHANNELS__WS_NONE, /* all bytes have been read */
-    CHANNELS__WS_TEXT, /* a message. Only one that came in pieces is known to be UTF-8. */
+    CHANNELS__WS_TEXT, /* a message. Only one that came in pieces, not compressed, is known to be
+                        * UTF-8. */
     CHANNELS__WS_BINARY,
     CHANNELS__WS_PING,
     CHANNELS__WS_CLOSE, /* `code` to be echoed, 0: none was given */
@@ -66,7 +69,8 @@ void channels__ws_deinit(channels__ws *ws);
 typedef enum {
     CHANNELS__WS_OP_TEXT = 1,
     CHANNELS__WS_OP_BINARY,
-    CHANNELS__WS_OP_PONG = 10
+    CHANNELS__WS_OP_PONG = 10,
+    CHANNELS__WS_DEFLATED = 0x40 /* added to one of the former: the bit RSV1 (RFC 7692, 6) */
 } channels__ws_opcode;
 void channels__ws_frame(channels_buf *payload, channels__ws_opcode opcode);
 /* A Close frame; code 0: without one. Its length. */

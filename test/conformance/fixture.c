@@ -4,7 +4,8 @@
  *     fixture [--port N]      0: any; the first line tells which
  *
  * As one of several nodes it takes --node NAME, --redis PORT, presence's times --broadcast-ms and
- * --down-ms, and --crowd N: so many who are no clients are present in presence:crowd.
+ * --down-ms, and --crowd N: so many who are no clients are present in presence:crowd. With
+ * --compress LEVEL clients may have messages compressed.
  *
  * Its clients' speed and size are measured too, so it keeps of each no more than it needs. */
 #include <cjson/cJSON.h>
@@ -569,19 +570,21 @@ static const char *const origins[] = { "//localhost", "//127.0.0.1", "http://all
 
 #define SECRET "fixture-secret-key-base-"
 
-static int mount_all(channels_endpoint *ep, channels_presence *set)
+static int mount_all(channels_endpoint *ep, channels_presence *set, bool compress)
 {
     channels_mount_options socket = { .check_origin = CHANNELS_ORIGIN_LIST,
                                       .origins = origins,
                                       .max_deferred = 100000, /* Phoenix knows no such limit */
-                                      .websocket.max_message = 8000000,
+                                      .websocket = { .max_message = 8000000, .compress = compress },
                                       .longpoll.on = true };
-    channels_mount_options small = { .check_origin = CHANNELS_ORIGIN_LIST,
-                                     .origins = origins,
-                                     .max_channels = 3,
-                                     .max_queued = 64 << 20, /* Phoenix knows no such limit */
-                                     .websocket = { .idle_ms = 1000, .max_message = 65536 },
-                                     .longpoll = { .on = true, .window_ms = 1000 } };
+    channels_mount_options small = {
+        .check_origin = CHANNELS_ORIGIN_LIST,
+        .origins = origins,
+        .max_channels = 3,
+        .max_queued = 64 << 20, /* Phoenix knows no such limit */
+        .websocket = { .idle_ms = 1000, .max_message = 65536, .compress = compress },
+        .longpoll = { .on = true, .window_ms = 1000 }
+    };
     channels_mount_options expire = {
         .check_origin = CHANNELS_ORIGIN_LIST,
         .origins = origins,
@@ -628,7 +631,7 @@ static void raise_file_limit(void)
 
 struct options {
     const char *node;
-    unsigned port, redis_port, broadcast_ms, down_ms, crowd;
+    unsigned port, redis_port, broadcast_ms, down_ms, crowd, compress;
 };
 
 /* By Redis, where the library for it was built. */
@@ -745,7 +748,8 @@ static bool read_options(char **words, struct options *o)
                     { "--redis", &o->redis_port },
                     { "--broadcast-ms", &o->broadcast_ms },
                     { "--down-ms", &o->down_ms },
-                    { "--crowd", &o->crowd } };
+                    { "--crowd", &o->crowd },
+                    { "--compress", &o->compress } };
     for (; words[0] != NULL; words += 2) {
         size_t i = 0;
         while (i < sizeof numbers / sizeof *numbers && strcmp(words[0], numbers[i].word) != 0)
@@ -772,12 +776,14 @@ int main(int argc, char **argv)
                                .secret = SECRET SECRET SECRET SECRET };
     (void)argc;
     if (!read_options(argv + 1, &options)) {
-        fprintf(stderr, "usage: %s [--port N] [--node NAME] [--redis PORT] [--broadcast-ms N]\n"
-                        "       [--down-ms N] [--crowd N]\n",
+        fprintf(stderr,
+                "usage: %s [--port N] [--node NAME] [--redis PORT] [--broadcast-ms N]\n"
+                "       [--down-ms N] [--crowd N] [--compress LEVEL]\n",
                 argv[0]);
         return 2;
     }
     config.node = options.node;
+    config.compress_level = (int)options.compress;
     raise_file_limit();
     int err = nodes_new(&options, &config);
     if (err == CHANNELS_OK)
@@ -785,7 +791,7 @@ int main(int argc, char **argv)
     if (err == CHANNELS_OK)
         err = presence_new(&set, ep, &options);
     if (err == CHANNELS_OK)
-        err = mount_all(ep, set);
+        err = mount_all(ep, set, options.compress != 0);
     if (err != CHANNELS_OK) {
         fprintf(stderr, "fixture: %s\n", channels_strerror(err));
         return 1;
