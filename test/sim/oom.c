@@ -318,6 +318,7 @@ static void open_all(play *p)
                                 &p->f, &p->g };
     for (int i = 0; i < 7; i++)
         sim_wire_open(wires[i], &p->host);
+    p->a.window = 15;
     sim_wire_upgrade(&p->a, "/socket/websocket?vsn=2.0.0&name=a%20b");
     sim_wire_upgrade(&p->b, "/socket/websocket");
     sim_wire_upgrade(&p->c, "/socket/websocket?vsn=2.0.0&later=1");
@@ -349,6 +350,17 @@ static void join_all(play *p)
     settle_waiting(p);
 }
 
+static void say_deflated(sim_wire *w, const char *json)
+{
+    char *text = sim_quoted(json);
+    size_t len;
+    char *packed = sim_wire_deflate(text, strlen(text), &len);
+    if (w->deflates)
+        sim_wire_frame(w, 0xc1, packed, len);
+    free(packed);
+    free(text);
+}
+
 static void talk(play *p)
 {
     static const char *const events[] = { "tree",  "shout", "secret", "timers",
@@ -360,6 +372,7 @@ static void talk(play *p)
                  i, (int)('a' + i % 3), events[i], i == 1 ? 2000 : 1, 0);
         sim_wire_text(&p->a, text);
     }
+    say_deflated(&p->a, "[null,'10','room:a','shout',{'compressed':true}]");
     sim_wire_frame(&p->a, 0x82, "\0\0\1\6\5" "2room:ashout\t", 18);
     sim_wire_frame(&p->a, 0x01, "[null,\"9\",\"room:a\",", 19);
     sim_wire_frame(&p->a, 0x89, "ping", 4);
@@ -567,9 +580,9 @@ static void ignore(void *arg, const char *file, int line, const char *text)
 /* What is wrong, or NULL. It has been so many allocations in *calls. */
 static const char *run(sim_memory *failing, size_t fail_at, bool fail_on, size_t *calls)
 {
-    static const channels_mount_options options = { .auth_token = true,
-                                                    .all_headers = true,
-                                                    .longpoll.on = true };
+    static const channels_mount_options options = {
+        .auth_token = true, .all_headers = true, .websocket.compress = true, .longpoll.on = true
+    };
     play *p = sim_alloc(sizeof *p);
     const channels_presence_options presence = { .user = p, .fetch = fetch, .on_diff = on_diff };
     channels_config config = { .user = p,

@@ -47,6 +47,8 @@ static void open_client(world *w, client *c)
              : chance < 26 ? "&refuse=1"
                            : "");
     sim_wire_open(&c->wire, &w->app.host);
+    unsigned window = app_random(&w->app, 10);
+    c->wire.window = window < 4 ? 15 : window < 6 ? 9 + (int)window : 0;
     sim_wire_upgrade(&c->wire, target);
 }
 
@@ -56,8 +58,8 @@ static void ping(client *c)
     sim_wire_frame(&c->wire, 0x89, c->ping, strlen(c->ping));
 }
 
-/* The message in as many frames as it pleases, pings between them. */
-static void send_message(world *w, client *c, int opcode, const char *bytes, size_t len)
+/* In as many frames as it pleases, pings between them. */
+static void send_frames(world *w, client *c, int opcode, const char *bytes, size_t len)
 {
     unsigned pieces = app_random(&w->app, 5) == 0 ? app_random(&w->app, 3) : 0;
     while (pieces-- > 0) {
@@ -70,6 +72,18 @@ static void send_message(world *w, client *c, int opcode, const char *bytes, siz
             ping(c);
     }
     sim_wire_frame(&c->wire, 0x80 | opcode, bytes, len);
+}
+
+static void send_message(world *w, client *c, int opcode, const char *bytes, size_t len)
+{
+    if (!c->wire.deflates || app_random(&w->app, 2) == 0) {
+        send_frames(w, c, opcode, bytes, len);
+        return;
+    }
+    size_t packed_len;
+    char *packed = sim_wire_deflate(bytes, len, &packed_len);
+    send_frames(w, c, opcode | 0x40, packed, packed_len);
+    free(packed);
 }
 
 static void say(world *w, client *c, const char *join_ref, unsigned ref, const char *topic,
@@ -302,14 +316,15 @@ static void failed(void *arg, const char *file, int line, const char *text)
 
 static void start(world *w, uint64_t seed)
 {
+    static const channels_mount_options all = { .websocket.compress = true };
     static const channels_mount_options little = { .max_queued = 8000 };
-    static const channels_config config = { .http_timeout_ms = UINT32_MAX };
+    static const channels_config config = { .http_timeout_ms = UINT32_MAX, .compress_min = 100 };
     *w = (world){ .app = { .random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1 } };
     w->app.host.random = seed;
     w->app.host.on_failure = failed;
     w->app.host.on_failure_arg = w;
     sim_start(&w->app.host, &w->app.memory, &config);
-    channels_mount(w->app.host.ep, "/socket", &app_handler, NULL, &w->app);
+    channels_mount(w->app.host.ep, "/socket", &app_handler, &all, &w->app);
     channels_mount(w->app.host.ep, "/slow", &app_handler, &little, &w->app);
 }
 

@@ -6,8 +6,12 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "sim/squeeze.h"
+
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="        /* of RFC 6455, 1.3, */
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" /* and what is to be answered */
+
+#define EXTENSIONS "sec-websocket-extensions: permessage-deflate"
 
 static void put(sim_bytes *b, const void *bytes, size_t len)
 {
@@ -53,9 +57,17 @@ void sim_wire_request(sim_wire *w, const char *method, const char *target, const
 
 void sim_wire_upgrade(sim_wire *w, const char *target)
 {
-    sim_wire_request(w, "GET", target,
+    char headers[512];
+    int n = snprintf(headers, sizeof headers,
                      "connection: keep-alive, Upgrade\r\nupgrade: websocket\r\n"
                      "sec-websocket-version: 13\r\nsec-websocket-key: " KEY "\r\n");
+    if (w->window == 15)
+        snprintf(headers + n, sizeof headers - (size_t)n,
+                 EXTENSIONS "; client_max_window_bits\r\n");
+    else if (w->window != 0)
+        snprintf(headers + n, sizeof headers - (size_t)n,
+                 EXTENSIONS "; server_max_window_bits=%d\r\n", w->window);
+    sim_wire_request(w, "GET", target, headers);
 }
 
 void sim_wire_frame(sim_wire *w, int opcode, const void *payload, size_t len)
@@ -87,6 +99,11 @@ void sim_wire_close(sim_wire *w, int code)
     unsigned char bytes[2] = { (unsigned char)(code >> 8), (unsigned char)code };
     sim_wire_frame(w, 0x88, bytes, code != 0 ? 2 : 0);
     w->close_said = true;
+}
+
+char *sim_wire_deflate(const void *bytes, size_t len, size_t *packed_len)
+{
+    return sim_deflate(bytes, len, 15, packed_len);
 }
 
 /* --- Hearing ------------------------------------------------------------------------------ */
@@ -124,6 +141,9 @@ static bool take_answer(sim_wire *w)
     if (w->status == 101 && (!find_header(head, "sec-websocket-accept", value, sizeof value) ||
                              strcmp(value, ACCEPT) != 0))
         w->wrong = "sec-websocket-accept";
+    w->deflates = find_header(head, "sec-websocket-extensions", value, sizeof value);
+    if (w->deflates && w->window == 0)
+        w->wrong = "an extension that it has not asked for";
     snprintf(w->body, sizeof w->body, "%.*s", (int)body, end + 4);
     if (w->answer != NULL)
         w->answer(w->arg, w->status, end + 4, body);
@@ -143,6 +163,17 @@ static void add_message(sim_wire *w, channels_kind kind, const char *payload, si
     w->last = &m->next;
 }
 
+static void take_deflated(sim_wire *w, channels_kind kind, const char *payload, size_t len)
+{
+    size_t n;
+    char *plain = w->deflates ? sim_inflate(payload, len, w->window, &n) : NULL;
+    if (plain != NULL)
+        add_message(w, kind, plain, n);
+    else
+        w->wrong = "a message compressed as was not agreed on";
+    free(plain);
+}
+
 static void take_payload(sim_wire *w, int first, const char *payload, size_t len)
 {
     const unsigned char *code = (const unsigned char *)payload;
@@ -151,6 +182,8 @@ static void take_payload(sim_wire *w, int first, const char *payload, size_t len
     switch (first) {
     case 0x81: add_message(w, CHANNELS_JSON, payload, len); return;
     case 0x82: add_message(w, CHANNELS_BINARY, payload, len); return;
+    case 0xc1: take_deflated(w, CHANNELS_JSON, payload, len); return;
+    case 0xc2: take_deflated(w, CHANNELS_BINARY, payload, len); return;
     case 0x88:
         w->code = len >= 2 ? code[0] << 8 | code[1] : 1005;
         if (len != 0 && len != 2)

@@ -29,6 +29,9 @@ typedef struct sim_wire {
     sim_bytes out, in;   /* on their way to the endpoint, and back but not yet understood */
     size_t fed;          /* bytes of `out` that have left since it was opened */
     size_t said;         /* and that were ever put into it */
+    int window;    /* set before the handshake: it offers permessage-deflate, and takes a window
+                    * of so many bits; 0: it does not */
+    bool deflates; /* that has been agreed on */
     int status;          /* of the last answer in HTTP; 101: it speaks WebSocket */
     char body[256];      /* of it */
     /* Gets each answer in HTTP, if it is set after opening. */
@@ -49,6 +52,9 @@ void sim_wire_request(sim_wire *w, const char *method, const char *target, const
 void sim_wire_raw(sim_wire *w, const void *bytes, size_t len);
 /* One frame; `opcode` with 0x80 if it is the last of its message. */
 void sim_wire_frame(sim_wire *w, int opcode, const void *payload, size_t len);
+/* A whole message as it is compressed: to be cut into frames, the first of which has 0x40 added to
+ * its opcode. To be freed. */
+char *sim_wire_deflate(const void *bytes, size_t len, size_t *packed_len);
 void sim_wire_text(sim_wire *w, const char *text); /* ' stands for " */
 void sim_wire_close(sim_wire *w, int code);        /* 0: none */
 
