@@ -31,7 +31,8 @@ async function play(transcript, address) {
     const state = { address, vars: {}, conns: {}, requests: {}, wires: [], handshake: null };
     try {
         for (const [i, step] of transcript.steps.entries()) {
-            const kind = Object.keys(step).find((key) => key in kinds);
+            const known = Object.keys(step).filter((key) => key in kinds);
+            const kind = known.find((key) => key !== 'note') ?? known[0]; // a note may say why
             if (!kind) throw new Error(`${transcript.name}: step ${i + 1} is of no known kind`);
             try {
                 await kinds[kind](state, step, transcript.steps[i + 1]);
