@@ -1,8 +1,8 @@
 /* connection.c - an endpoint and a client that sends whatever: what goes out is always well-formed,
  * memory is bounded, and in the end none is lost.
  *
- * The first byte chooses what the bytes are, the limits and whether the client reads; the second
- * how they are cut and how time passes: 0  a stream from its first byte 1  what follows the
+ * The first byte chooses what the bytes are, the limits, whether the client reads, whether messages
+ * are compressed; the second how they are cut and how time passes: 0  a stream from its first byte 1  what follows the
  * handshake of a WebSocket 2  its messages, one in a line: text, or bytes where a line begins with
  * a byte below 32 3  the same for a client of V1 */
 #include <sys/uio.h>
@@ -10,9 +10,11 @@
 #include "channels/channels.h"
 #include "fuzz/fuzz.h"
 #include "sim/memory.h"
+#include "sim/squeeze.h"
 #include "wire/json.h"
 
-#define LARGE 400000 /* bytes; more than all limits together allow */
+#define LARGE 400000 /* bytes; more than all limits together allow, */
+#define ZLIB 250000  /* and what compressing and the opposite need beside */
 
 typedef enum { STREAM, FRAMES, MESSAGES, MESSAGES_V1 } mode;
 
@@ -23,7 +25,7 @@ typedef struct world {
     channels_endpoint *ep;
     channels_conn *conn;
     mode mode;
-    bool reads;
+    bool reads, deflates;
     uint32_t step;
     char *got; /* what it was sent, from `at` on not yet looked at */
     size_t len, at;
@@ -132,13 +134,22 @@ static bool json(const char *text, size_t n)
     return channels__json_check(channels__str_n(text, n), CHANNELS__JSON_NESTING, false);
 }
 
+static bool deflated(const void *p, size_t n, bool is_text)
+{
+    size_t len;
+    char *plain = sim_inflate(p, n, 15, &len);
+    bool ok = plain != NULL && len > n && (!is_text || json(plain, len));
+    free(plain);
+    return ok;
+}
+
 /* The length of the frame at `p`, 0 if that is not all of it. */
-static size_t frame(const uint8_t *p, size_t n)
+static size_t frame(const uint8_t *p, size_t n, bool deflates)
 {
     size_t head = 2, len;
     if (n < 2)
         return 0;
-    FUZZ_CHECK((p[0] & 0x70) == 0 && (p[0] & 0x80) != 0 && (p[1] & 0x80) == 0);
+    FUZZ_CHECK((p[0] & (deflates ? 0x30 : 0x70)) == 0 && (p[0] & 0x80) != 0 && (p[1] & 0x80) == 0);
     len = p[1];
     if (len >= 126) {
         head = len == 126 ? 4 : 10;
@@ -151,7 +162,9 @@ static size_t frame(const uint8_t *p, size_t n)
     }
     if (n - head < len)
         return 0;
-    switch (p[0] & 15) {
+    switch (p[0] & 0x4f) {
+    case 0x41: FUZZ_CHECK(deflated(p + head, len, true)); break;
+    case 0x42: FUZZ_CHECK(deflated(p + head, len, false)); break;
     case 1: FUZZ_CHECK(json((const char *)p + head, len)); break;
     case 2: break;
     case 8: FUZZ_CHECK(len == 0 || len == 2); break;
@@ -174,7 +187,7 @@ static void look(world *w)
         w->at = (size_t)(end + 4 - w->got);
     }
     while (n != 0) {
-        n = frame((const uint8_t *)w->got + w->at, w->len - w->at);
+        n = frame((const uint8_t *)w->got + w->at, w->len - w->at, w->deflates);
         w->at += n;
     }
 }
@@ -202,7 +215,7 @@ static void turn(world *w)
     channels_endpoint_run(w->ep);
     while (channels_endpoint_next_ready(w->ep) != NULL)
         ;
-    FUZZ_CHECK(w->memory.bytes < LARGE);
+    FUZZ_CHECK(w->memory.bytes < (w->deflates ? LARGE + ZLIB : LARGE));
     while (w->conn != NULL && w->reads && channels_conn_output(w->conn, &iov, 1) > 0) {
         size_t n = w->step == 0 ? iov.iov_len : fuzz_next(&w->random) % iov.iov_len + 1;
         take(w, &iov, n);
@@ -241,8 +254,8 @@ static void handshake(world *w, const char *vsn)
     snprintf(text, sizeof text,
              "GET /socket/websocket?vsn=%s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
              "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-             vsn);
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
+             vsn, w->deflates ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "");
     feed(w, text, strlen(text));
 }
 
@@ -261,13 +274,26 @@ static void send_frame(world *w, int opcode, const uint8_t *p, size_t n)
     feed(w, p, n);
 }
 
+static void send_message(world *w, int opcode, const uint8_t *p, size_t n)
+{
+    if (!w->deflates) {
+        send_frame(w, opcode, p, n);
+        return;
+    }
+    size_t len;
+    char *packed = sim_deflate(p, n, 15, &len);
+    if (len < 65536)
+        send_frame(w, opcode | 0x40, (uint8_t *)packed, len);
+    free(packed);
+}
+
 static void send_messages(world *w, const uint8_t *p, size_t size)
 {
     while (size != 0) {
         const uint8_t *end = memchr(p, '\n', size);
         size_t n = end != NULL ? (size_t)(end - p) : size;
         n = n < 65535 ? n : 65535;
-        send_frame(w, n != 0 && p[0] < 32 ? 2 : 1, p, n);
+        send_message(w, n != 0 && p[0] < 32 ? 2 : 1, p, n);
         if (end == NULL)
             return;
         size -= n + 1;
@@ -285,7 +311,8 @@ static void begin(world *w, bool small)
                                .random = on_random,
                                .request = on_request,
                                .max_http_head = 4096,
-                               .max_http_body = 4096 };
+                               .max_http_body = 4096,
+                               .compress_min = small ? 1 : 100 };
     channels_mount_options options = { .check_origin = CHANNELS_ORIGIN_ANY,
                                        .max_deferred = small ? 2 : 20,
                                        .max_deferred_bytes = small ? 100 : 5000,
@@ -295,6 +322,7 @@ static void begin(world *w, bool small)
                                        .max_nesting = small ? 3 : 0,
                                        .websocket.max_message = small ? 100 : 65536,
                                        .websocket.max_empty_fragments = small ? 2 : 0,
+                                       .websocket.compress = w->deflates,
                                        .longpoll = { .on = true,
                                                      .window_ms = 2000,
                                                      .max_sessions = 5,
@@ -310,6 +338,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     world w = { .mode = (mode)(data[0] & 3),
                 .reads = (data[0] & 8) == 0,
+                .deflates = (data[0] & 16) != 0,
                 .step = data[1] / 4u,
                 .random = data[1] };
     begin(&w, (data[0] & 4) != 0);
