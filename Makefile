@@ -436,7 +436,7 @@ run-variant: tests $(NODE_MODULES)
 	@$(if $(filter tsan,$(VARIANT)),$$(setarch -R true 2>/dev/null && echo setarch -R) env) \
 	    $(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(CONFORMANCE)
 
-run-browser: deps-browser $(OUT)/examples/chat $(OUT)/examples/game $(NODE_MODULES)
+run-browser: deps-browser $(OUT)/fixture $(OUT)/examples/chat $(OUT)/examples/game $(NODE_MODULES)
 	@$(RUN) $(BROWSER)
 
 # --- Installing ------------------------------------------------------------------------------
