@@ -17,11 +17,11 @@ const WORST_MS = 2000;
 const MEDIAN_MS = 50;
 const LIMIT_MS = 15000;
 
-// Runs `act(server)` against a fixture of its own, an honest client beside it. The server's memory
-// may not grow by more than `growth` bytes at any time; descriptors are all given back. What `act`
-// returns is printed too.
-async function attack(t, { growth }, act) {
-    const server = await start([FIXTURE, '--port', '0']);
+// Runs `act(server)` against a fixture of its own, which may be given arguments, an honest client
+// beside it. The server's memory may not grow by more than `growth` bytes at any time; descriptors
+// are all given back. What `act` returns is printed too.
+async function attack(t, { growth, args = [] }, act) {
+    const server = await start([FIXTURE, '--port', '0', ...args]);
     const neighbour = neighbourOf(server);
     try {
         await settled(neighbour);

@@ -19,9 +19,9 @@ class Client {
         this.refs = 1;
     }
 
-    static async open(server, path = '/socket/websocket?vsn=2.0.0') {
+    static async open(server, path = '/socket/websocket?vsn=2.0.0', headers = {}) {
         const client = new Client(server);
-        client.wire.request('GET', path, HANDSHAKE);
+        client.wire.request('GET', path, { ...HANDSHAKE, ...headers });
         const { response } = await client.next();
         assert.equal(response?.status, 101);
         return client;
