@@ -9,6 +9,24 @@
 
 #include "base/crypto.h"
 
+/* One and the same for many: nothing of the last one is left. */
+static void sha1_known(void **state)
+{
+    char got[CHANNELS__SHA1_BASE64];
+    channels__sha1 sha1;
+    (void)state;
+    assert_true(channels__sha1_init(&sha1));
+    for (int i = 0; i < 3; i++) {
+        /* RFC 6455, 1.3 */
+        assert_true(channels__sha1_base64(&sha1, "dGhlIHNhbXBsZSBub25jZQ==",
+                                          "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", got));
+        assert_string_equal(got, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_true(channels__sha1_base64(&sha1, "", "", got));
+        assert_string_equal(got, "2jmj7l5rSw0yVb/vlWAYkK/YBwk=");
+    }
+    channels__sha1_deinit(&sha1);
+}
+
 static void hmac_known(void **state)
 {
     /* RFC 4231, test case 2 */
@@ -66,6 +84,7 @@ static void base64_strict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sha1_known),
         cmocka_unit_test(hmac_known),
         cmocka_unit_test(base64_round_trip),
         cmocka_unit_test(base64_strict),
