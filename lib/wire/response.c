@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/bytes.h"
 #include "wire/http.h"
 
 /* --- What hosts give ---------------------------------------------------------------------- */
@@ -93,66 +94,63 @@ static const char *reason(int status)
     return ""; /* it may be left out */
 }
 
-/* Counts while `to` is NULL. */
-typedef struct writer {
-    char *to;
-    size_t n;
-} writer;
+/* The lines that are added to those given have no more bytes than this. */
+#define OWN_LINES 128u
 
-static void put(writer *w, const void *p, size_t n)
+static char *put_text(char *to, const char *text)
 {
-    if (w->to != NULL && n != 0)
-        memcpy(w->to + w->n, p, n);
-    w->n += n;
+    return channels__put(to, text, strlen(text));
 }
 
-static void put_line(writer *w, const char *a, const char *b, const char *c)
-{
-    put(w, a, strlen(a));
-    put(w, b, strlen(b));
-    put(w, c, strlen(c));
-    put(w, "\r\n", 2);
-}
-
-static void put_number(writer *w, size_t n)
+static char *put_number(char *to, size_t n)
 {
     char digits[24], *p = digits + sizeof digits;
     do
         *--p = (char)('0' + n % 10);
     while ((n /= 10) != 0);
-    put(w, p, (size_t)(digits + sizeof digits - p));
+    return channels__put(to, p, (size_t)(digits + sizeof digits - p));
 }
 
-static void compose(writer *w, const channels_response *r, bool keep_alive, bool head)
+static char *put_header(char *to, const channels_header *header)
 {
-    bool empty = r->status < 200 || r->status == 204 || r->status == 304;
-    put(w, "HTTP/1.1 ", 9);
-    put_number(w, (size_t)r->status);
-    put_line(w, " ", reason(r->status), "");
+    to = put_text(to, header->name);
+    to = put_text(to, ": ");
+    to = put_text(to, header->value);
+    return put_text(to, "\r\n");
+}
+
+static char *put_head(char *to, const channels_response *r, bool keep_alive, bool empty)
+{
+    static const channels_header last = { "connection", "close" };
+    to = put_number(put_text(to, "HTTP/1.1 "), (size_t)r->status);
+    to = put_text(put_text(put_text(to, " "), reason(r->status)), "\r\n");
     for (size_t i = 0; i < r->nheaders; i++)
-        put_line(w, r->headers[i].name, ": ", r->headers[i].value);
-    if (!empty) {
-        put(w, "content-length: ", 16);
-        put_number(w, r->body_len);
-        put(w, "\r\n", 2);
-    }
+        to = put_header(to, &r->headers[i]);
+    if (!empty)
+        to = put_text(put_number(put_text(to, "content-length: "), r->body_len), "\r\n");
     if (!keep_alive)
-        put_line(w, "connection", ": ", "close");
-    put(w, "\r\n", 2);
-    if (!empty && !head)
-        put(w, r->body, r->body_len);
+        to = put_header(to, &last);
+    return put_text(to, "\r\n");
+}
+
+static size_t head_bound(const channels_response *r)
+{
+    size_t n = OWN_LINES;
+    for (size_t i = 0; i < r->nheaders; i++)
+        n += strlen(r->headers[i].name) + strlen(r->headers[i].value) + 4;
+    return n;
 }
 
 channels_buf *channels__response_encode(const channels__mem *mem, const channels_response *r,
                                         bool keep_alive, bool head)
 {
-    writer w = { NULL, 0 };
-    compose(&w, r, keep_alive, head);
-    channels_buf *buf = channels__buf_new(mem, w.n);
+    bool empty = r->status < 200 || r->status == 204 || r->status == 304;
+    size_t body_len = empty || head ? 0 : r->body_len;
+    channels_buf *buf = channels__buf_new(mem, head_bound(r) + body_len);
     if (buf == NULL)
         return NULL;
-    w.to = channels__buf_bytes(buf);
-    w.n = 0;
-    compose(&w, r, keep_alive, head);
+    char *end = put_head(channels__buf_bytes(buf), r, keep_alive, empty);
+    end = channels__put(end, r->body, body_len);
+    buf->len = (size_t)(end - channels__buf_bytes(buf));
     return buf;
 }
