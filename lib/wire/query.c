@@ -106,9 +106,18 @@ static bool is_deep(channels__str key)
     return brackets > NESTING;
 }
 
+/* Most are. With nothing to be decoded, & and = part no character that is whole. */
+static bool is_plainly_valid(const char *query)
+{
+    size_t n = strlen(query);
+    return n <= NESTING && memchr(query, '%', n) == NULL && channels__utf8_valid(query, n);
+}
+
 bool channels__query_valid(const char *query)
 {
     channels__str key, value;
+    if (query != NULL && is_plainly_valid(query))
+        return true;
     while (next_pair(&query, &key, &value)) {
         if (!is_valid(key) || !is_valid(value) || is_deep(key))
             return false;
