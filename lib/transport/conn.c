@@ -165,7 +165,8 @@ void channels__conn_end(channels_conn *c)
 static void farewell(channels_conn *c, channels_reason why, int code)
 {
     drop_socket(c, why);
-    c->goodbye_len = (uint8_t)channels__ws_close_frame(code, c->goodbye);
+    c->goodbye_len = (uint8_t)channels__ws_close_frame(code, c->end.goodbye);
+    c->end.discarded = 0;
     channels__conn_end(c);
 }
 
@@ -236,7 +237,7 @@ int channels_conn_output(channels_conn *c, struct iovec *iov, int max)
     if (c->state != CHANNELS__CONN_OVER)
         n = channels__outq_view(&c->out, iov, max, conns->room, sizeof conns->room);
     if (n < max && ends(c->state) && c->goodbye_sent < c->goodbye_len) {
-        iov[n].iov_base = c->goodbye + c->goodbye_sent;
+        iov[n].iov_base = c->end.goodbye + c->goodbye_sent;
         iov[n++].iov_len = (size_t)(c->goodbye_len - c->goodbye_sent);
     }
     told(c);
@@ -276,7 +277,7 @@ static size_t retire(channels_conn *c, size_t len)
             messages += buf->len;
         if (!message && c->npongs != 0)
             c->npongs--;
-        if (buf == c->pong)
+        if (c->state == CHANNELS__CONN_OPEN && buf == c->pong)
             c->pong = NULL;
         channels_buf_unref(buf);
     }
@@ -489,10 +490,10 @@ static void discard(channels_conn *c, size_t len)
         set_state(c, CHANNELS__CONN_ENDING);
         channels__conn_changed(c);
     }
-    if (len > MAX_DISCARDED - c->discarded)
+    if (len > MAX_DISCARDED - c->end.discarded)
         channels__conn_over(c);
     else
-        c->discarded += (uint32_t)len;
+        c->end.discarded += (uint32_t)len;
 }
 
 int channels__conn_input(channels_conn *c, const char *data, size_t len)

@@ -80,15 +80,21 @@ struct channels_conn {
     bool freed;     /* that one frees it */
     uint8_t goodbye_len, goodbye_sent;
     channels_endpoint *ep;
-    channels_buf *pong; /* in `out`: the one that answers the newest ping */
+    union {
+        channels_buf *pong; /* while it is OPEN. In `out`: the one that answers the newest ping */
+        struct {
+            uint32_t discarded; /* bytes that came since */
+            uint8_t goodbye[CHANNELS__WS_CLOSE_SIZE]; /* the Close frame, sent when `out` is empty */
+        } end;
+    };
     union {
         channels__conn_http *http;
         channels__ws_in ws;
     } in;
     channels__alarm alarm;
-    uint32_t discarded; /* bytes that came while it was ending */
-    uint8_t goodbye[CHANNELS__WS_CLOSE_SIZE]; /* the Close frame, sent when `out` is empty */
 };
+
+_Static_assert(sizeof(void *) != 8 || sizeof(struct channels_conn) == 120, "each client has one");
 
 /* The endpoint's; ep->transport. */
 typedef struct channels__conns {

@@ -21,10 +21,20 @@
 #define SPARE 4u     /* contexts kept for the next connection that needs one */
 #define HEAD_MAX 14u /* the longest header of a frame */
 
+/* One that arrives in pieces. */
+typedef struct channels__ws_message {
+    char *bytes;
+    size_t len, size;
+    uint32_t empties; /* empty fragments */
+    channels__utf8 utf8;
+    bool text, whole, deflated;
+} channels__ws_message;
+
 struct channels__ws_lens {
     channels__ws *ws;
     wslay_frame_context_ptr ctx;
     channels__ws_lens *next; /* of the spare ones */
+    channels__ws_message *message; /* NULL: none is begun */
     uint64_t left;           /* what wslay was not yet given of the payload of the frame in flight */
     uint64_t got;            /* what it has shown of that */
     bool begun;              /* its header has been judged */
@@ -34,13 +44,10 @@ struct channels__ws_lens {
     uint8_t control[CHANNELS__WS_CONTROL]; /* payload of a control frame */
 };
 
-struct channels__ws_message {
-    char *bytes;
-    size_t len, size;
-    uint32_t empties; /* empty fragments */
-    channels__utf8 utf8;
-    bool text, whole, deflated;
-};
+static channels__ws_message *message_of(const channels__ws_in *in)
+{
+    return in->lens != NULL ? in->lens->message : NULL;
+}
 
 /* --- Contexts ----------------------------------------------------------------------------- */
 
@@ -220,7 +227,7 @@ static bool rsv_valid(const struct wslay_frame_iocb *frame, const channels__ws_l
 static int judge(const channels__ws_in *in, const struct wslay_frame_iocb *frame,
                  const channels__ws_limits *limits)
 {
-    const channels__ws_message *m = in->message;
+    const channels__ws_message *m = message_of(in);
     bool continues = frame->opcode == WSLAY_CONTINUATION_FRAME;
     if (!rsv_valid(frame, limits) || !frame->mask || !known(frame->opcode))
         return WSLAY_CODE_PROTOCOL_ERROR;
@@ -237,7 +244,7 @@ static int count_empty(channels__ws_in *in, const struct wslay_frame_iocb *frame
                        const channels__ws_limits *limits)
 {
     if (frame->opcode == WSLAY_CONTINUATION_FRAME && frame->payload_length == 0 && !frame->fin &&
-        ++in->message->empties > limits->max_empty_fragments)
+        ++in->lens->message->empties > limits->max_empty_fragments)
         return WSLAY_CODE_POLICY_VIOLATION;
     return 0;
 }
@@ -343,12 +350,12 @@ static channels__ws_got read_data(channels__ws *ws, channels__ws_in *in,
                                   const struct wslay_frame_iocb *frame, uint64_t to_come,
                                   const channels__ws_limits *limits)
 {
-    channels__ws_message *m = in->message;
+    channels__ws_message *m = message_of(in);
     bool last = frame->fin && to_come == 0, text = frame->opcode == WSLAY_TEXT_FRAME;
     if (m == NULL && last && frame->rsv == 0) /* all in one piece: shown where wslay unmasked it */
         return show(text ? CHANNELS__WS_TEXT : CHANNELS__WS_BINARY, frame->data,
                     frame->data_length);
-    if (m == NULL && (m = in->message = channels__zalloc(ws->mem, sizeof *m)) != NULL) {
+    if (m == NULL && (m = in->lens->message = channels__zalloc(ws->mem, sizeof *m)) != NULL) {
         m->text = text;
         m->deflated = frame->rsv != 0;
     }
@@ -449,11 +456,12 @@ void channels__ws_give(channels__ws *ws, const void *data, size_t len)
 
 static void message_end(channels__ws *ws, channels__ws_in *in)
 {
-    if (in->message == NULL)
+    channels__ws_message *m = message_of(in);
+    if (m == NULL)
         return;
-    channels__free(ws->mem, in->message->bytes, in->message->size);
-    channels__free(ws->mem, in->message, sizeof *in->message);
-    in->message = NULL;
+    channels__free(ws->mem, m->bytes, m->size);
+    channels__free(ws->mem, m, sizeof *m);
+    in->lens->message = NULL;
 }
 
 static void lens_end(channels__ws *ws, channels__ws_in *in)
@@ -483,14 +491,14 @@ channels__ws_got channels__ws_next(channels__ws *ws, channels__ws_in *in,
                                    const channels__ws_limits *limits)
 {
     channels__ws_got got = nothing();
-    if (in->message != NULL && in->message->whole)
+    if (message_of(in) != NULL && in->lens->message->whole)
         message_end(ws, in);
     do {
-        if (in->lens != NULL && in->lens->nhead == 0)
+        if (in->lens != NULL && in->lens->nhead == 0 && in->lens->message == NULL)
             lens_end(ws, in);
         if (ws->len == 0)
             break;
-        if (in->lens != NULL || in->message != NULL || !take_whole(ws, limits, &got))
+        if (in->lens != NULL || !take_whole(ws, limits, &got))
             got = next_piece(ws, in, limits);
     } while (got.event == CHANNELS__WS_NONE);
     return got;
@@ -503,6 +511,6 @@ size_t channels__ws_unread(const channels__ws *ws)
 
 void channels__ws_in_end(channels__ws *ws, channels__ws_in *in)
 {
-    lens_end(ws, in);
     message_end(ws, in);
+    lens_end(ws, in);
 }

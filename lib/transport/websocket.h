@@ -1,8 +1,8 @@
 /* websocket.h - WebSocket frames: bytes into messages, messages into frames. The only user of
  * wslay, and of its frame layer alone, for reading.
  *
- * A frame context is 4 KB: a few are kept by the endpoint and lent to a connection while a frame of
- * its is in flight. An idle connection owns nothing here. wslay unmasks and refuses what is wrong
+ * A frame context is 4 KB: a few are kept by the endpoint and lent to a connection while a piece
+ * of a message or of a frame is in flight. An idle connection owns nothing here. wslay unmasks and refuses what is wrong
  * with the shape of a frame; what is judged here is listed in websocket.c. */
 #ifndef CHANNELS_TRANSPORT_WEBSOCKET_H
 #define CHANNELS_TRANSPORT_WEBSOCKET_H
@@ -19,7 +19,6 @@
 #define CHANNELS__WS_CONTROL 125u  /* the most a control frame carries */
 
 typedef struct channels__ws_lens channels__ws_lens;       /* a frame context and what it looks at */
-typedef struct channels__ws_message channels__ws_message; /* one that arrives in pieces */
 
 /* The endpoint's; stays where it is. */
 typedef struct channels__ws {
@@ -35,7 +34,6 @@ typedef struct channels__ws {
 /* A connection's: what is in flight. */
 typedef struct channels__ws_in {
     channels__ws_lens *lens;
-    channels__ws_message *message;
 } channels__ws_in;
 
 typedef struct channels__ws_limits {
