@@ -29,16 +29,16 @@
 #define CHANNELS_EV_ACCEPTS 256     /* connections taken from a listener in one turn */
 
 typedef struct channels_ev_client {
-    ev_io io; /* first: the watcher is the client; its data is the channels_ev */
+    ev_io io; /* first: the watcher is the client; its data is a channels_ev_layer */
     channels_conn *conn;
     struct channels_ev_client *next, **link; /* of ev->clients */
-    const struct channels_ev_layer *layer;
 } channels_ev_client;
 
-/* What lies between a client's connection and its socket, libev_tls.h for instance; NULL: nothing
- * does. It has a client begin with a channels_ev_client, and reads from the socket by itself. */
+/* What lies between clients' connections and their sockets, libev_tls.h for instance, which has its
+ * clients begin with a channels_ev_client and reads from the sockets by itself. */
 typedef struct channels_ev_layer {
-    void (*flush)(channels_ev_client *c); /* as channels_ev__flush() */
+    struct channels_ev *ev;
+    void (*flush)(channels_ev_client *c); /* as channels_ev__flush(); NULL: there is nothing */
     void (*end)(channels_ev_client *c);   /* frees what is its own; the socket is still open */
 } channels_ev_layer;
 
@@ -60,20 +60,26 @@ typedef struct channels_ev {
     ev_timer retry; /* listeners rest while there are no descriptors left */
     channels_ev_client *clients;
     channels_ev_listener *listeners;
+    channels_ev_layer plain;
     char *buffer;
 } channels_ev;
 
+static inline const channels_ev_layer *channels_ev__layer(const channels_ev_client *c)
+{
+    return (const channels_ev_layer *)c->io.data;
+}
+
 static inline struct ev_loop *channels_ev__loop(const channels_ev_client *c)
 {
-    return ((channels_ev *)c->io.data)->loop;
+    return channels_ev__layer(c)->ev->loop;
 }
 
 static inline void channels_ev__client_free(channels_ev_client *c)
 {
     ev_io_stop(channels_ev__loop(c), &c->io);
     channels_conn_free(c->conn);
-    if (c->layer != NULL)
-        c->layer->end(c);
+    if (channels_ev__layer(c)->end != NULL)
+        channels_ev__layer(c)->end(c);
     close(c->io.fd);
     *c->link = c->next;
     if (c->next != NULL)
@@ -94,8 +100,8 @@ static inline void channels_ev__watch(channels_ev_client *c, int events)
 /* Writes what the kernel takes, then watches for what is left to do. May free the client. */
 static inline void channels_ev__flush(channels_ev_client *c)
 {
-    if (c->layer != NULL) {
-        c->layer->flush(c);
+    if (channels_ev__layer(c)->flush != NULL) {
+        channels_ev__layer(c)->flush(c);
         return;
     }
     int error = channels_tcp__write(c->io.fd, c->conn);
@@ -111,7 +117,7 @@ static inline void channels_ev__flush(channels_ev_client *c)
 static inline void channels_ev__on_client(struct ev_loop *loop, ev_io *io, int revents)
 {
     channels_ev_client *c = (channels_ev_client *)io;
-    char *buffer = ((channels_ev *)io->data)->buffer;
+    char *buffer = channels_ev__layer(c)->ev->buffer;
     (void)loop;
     if ((revents & EV_READ) != 0) {
         ssize_t n = read(io->fd, buffer, CHANNELS_EV_READ_SIZE);
@@ -125,16 +131,17 @@ static inline void channels_ev__on_client(struct ev_loop *loop, ev_io *io, int r
     channels_ev__flush(c);
 }
 
-static inline void channels_ev__watch_client(channels_ev *ev, channels_ev_client *c, int fd,
+static inline void channels_ev__watch_client(channels_ev_layer *layer, channels_ev_client *c, int fd,
                                              void (*on_event)(struct ev_loop *, ev_io *, int))
 {
+    channels_ev *ev = layer->ev;
     c->link = &ev->clients;
     c->next = ev->clients;
     if (c->next != NULL)
         c->next->link = &c->next;
     ev->clients = c;
     ev_io_init(&c->io, on_event, fd, EV_READ);
-    c->io.data = ev;
+    c->io.data = layer;
     ev_io_start(ev->loop, &c->io);
 }
 
@@ -152,7 +159,7 @@ static inline int channels_ev__add(channels_ev *ev, const channels_tcp_stream *s
         free(c);
         return err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;
     }
-    channels_ev__watch_client(ev, c, s->fd, channels_ev__on_client);
+    channels_ev__watch_client(&ev->plain, c, s->fd, channels_ev__on_client);
     return 0;
 }
 
@@ -290,6 +297,7 @@ static inline int channels_ev_start(channels_ev *ev, struct ev_loop *loop, chann
     memset(ev, 0, sizeof *ev);
     ev->loop = loop;
     ev->ep = ep;
+    ev->plain.ev = ev;
     ev->buffer = (char *)malloc(CHANNELS_EV_READ_SIZE);
     if (ev->buffer == NULL)
         return -ENOMEM;

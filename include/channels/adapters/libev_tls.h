@@ -48,6 +48,7 @@ typedef struct channels_ev_tls {
     const char *in; /* what one read() brought, while OpenSSL reads it */
     size_t in_len;
     char *record; /* in plain, shared by all clients */
+    channels_ev_layer layer;
     char error[256];
 } channels_ev_tls;
 
@@ -355,7 +356,7 @@ static inline void channels_ev_tls__on_client(struct ev_loop *loop, ev_io *io, i
 {
     channels_ev_client *client = (channels_ev_client *)io;
     channels_ev_tls_client *c = channels_ev_tls__of(client);
-    char *buffer = ((channels_ev *)io->data)->buffer;
+    char *buffer = channels_ev__layer((channels_ev_client *)io)->ev->buffer;
     int err = SSL_ERROR_WANT_READ;
     (void)loop;
     if ((revents & EV_READ) != 0) {
@@ -395,12 +396,10 @@ static inline SSL *channels_ev_tls__ssl_new(channels_ev_tls_client *c)
 /* As channels_ev__add(). */
 static inline int channels_ev_tls__add(channels_ev_tls *tls, const channels_tcp_stream *s)
 {
-    static const channels_ev_layer layer = { channels_ev_tls__flush, channels_ev_tls__end };
     const channels_stream stream = { s->peer, true };
     channels_ev_tls_client *c = (channels_ev_tls_client *)calloc(1, sizeof *c);
     if (c == NULL)
         return -ENOMEM;
-    c->client.layer = &layer;
     c->tls = tls;
     c->ssl = channels_ev_tls__ssl_new(c);
     int err = c->ssl != NULL ? channels_conn_new(tls->ev->ep, &stream, c, &c->client.conn)
@@ -410,7 +409,7 @@ static inline int channels_ev_tls__add(channels_ev_tls *tls, const channels_tcp_
         free(c);
         return err == CHANNELS_ERR_NOMEM ? -ENOMEM : -EINVAL;
     }
-    channels_ev__watch_client(tls->ev, &c->client, s->fd, channels_ev_tls__on_client);
+    channels_ev__watch_client(&tls->layer, &c->client, s->fd, channels_ev_tls__on_client);
     return 0;
 }
 
@@ -467,6 +466,9 @@ static inline int channels_ev_tls_start(channels_ev_tls *tls, channels_ev *ev, c
     memset(tls, 0, sizeof *tls);
     strcpy(tls->error, "out of memory");
     tls->ev = ev;
+    tls->layer.ev = ev;
+    tls->layer.flush = channels_ev_tls__flush;
+    tls->layer.end = channels_ev_tls__end;
     tls->record = (char *)malloc(CHANNELS_EV_TLS_RECORD);
     tls->method = channels_ev_tls__bio_method();
     int err = tls->record != NULL && tls->method != NULL ? channels_ev_tls_reload(tls, cert, key)
