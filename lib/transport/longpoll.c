@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/ascii.h"
+#include "base/bytes.h"
 #include "wire/batch.h"
 #include "wire/query.h"
 
@@ -22,18 +23,27 @@ void channels__longpoll_answer(const channels__asker *asker, const char *json, s
     asker->respond(asker->arg, &r);
 }
 
+/* Every status has three digits. */
+static char *put_status(char *to, int status)
+{
+    const char digits[] = { (char)('0' + status / 100), (char)('0' + status / 10 % 10),
+                            (char)('0' + status % 10) };
+    return channels__put(channels__put(to, "{\"status\":", 10), digits, sizeof digits);
+}
+
 void channels__longpoll_answer_status(const channels__asker *asker, int status)
 {
-    char json[32];
-    int n = snprintf(json, sizeof json, "{\"status\":%d}", status);
-    channels__longpoll_answer(asker, json, (size_t)n);
+    char json[16], *end = channels__put(put_status(json, status), "}", 1);
+    channels__longpoll_answer(asker, json, (size_t)(end - json));
 }
 
 size_t channels__longpoll_write_empty(int status, const char *token,
                                       char json[CHANNELS__LONGPOLL_EMPTY])
 {
-    return (size_t)snprintf(json, CHANNELS__LONGPOLL_EMPTY,
-                            "{\"status\":%d,\"token\":\"%s\",\"messages\":[]}", status, token);
+    char *end = channels__put(put_status(json, status), ",\"token\":\"", 10);
+    end = channels__put(end, token, strlen(token));
+    end = channels__put(end, "\",\"messages\":[]}", 16);
+    return (size_t)(end - json);
 }
 
 void channels__longpoll_fail(const channels__asker *asker, const channels_response *error)

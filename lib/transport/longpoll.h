@@ -35,11 +35,11 @@ typedef struct channels__session {
     channels__asker asker; /* the poll that is held, or the request whose connect() is pending */
     uint32_t flight;       /* slot of the poll whose answer is on its way; 0: none is */
     uint32_t nflight;      /* that answer has so many of `out` */
-    uint32_t slot;         /* its own, named in its token */
-    bool failed;           /* connect() has, not refused */
     struct channels__guest *guests; /* polls that landed on other nodes, not done with */
     uint64_t born;
-    channels__longpoll_token token;
+    uint32_t slot; /* its own, named in its token */
+    bool failed;   /* connect() has, not refused */
+    char token[];  /* as its client shows it */
 } channels__session;
 
 /* session.c */

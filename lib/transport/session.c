@@ -35,24 +35,17 @@ static const char *own_node(const channels_endpoint *ep)
     return ep->config.pubsub != NULL ? ep->config.node : "";
 }
 
-static size_t write_token(const channels__session *s, char text[CHANNELS__LONGPOLL_TOKEN_TEXT])
+/* The bytes of a session. */
+static size_t size_of(const channels_endpoint *ep)
 {
-    return channels__longpoll_token_write(&s->token, own_node(s->mount->ep), text);
-}
-
-static size_t write_empty(const channels__session *s, int status,
-                          char json[CHANNELS__LONGPOLL_EMPTY])
-{
-    char token[CHANNELS__LONGPOLL_TOKEN_TEXT];
-    write_token(s, token);
-    return channels__longpoll_write_empty(status, token, json);
+    return offsetof(channels__session, token) + channels__longpoll_token_len(own_node(ep)) + 1;
 }
 
 /* Without messages: 204 to a poll, 410 to who has opened the session. */
 static void answer_empty(channels__session *s, int status)
 {
     char json[CHANNELS__LONGPOLL_EMPTY];
-    size_t len = write_empty(s, status, json);
+    size_t len = channels__longpoll_write_empty(status, s->token, json);
     channels__asker asker = take_asker(s);
     if (s->flight == 0)
         start(s, &s->mount->unpolled);
@@ -82,9 +75,8 @@ static size_t put(char *to, size_t at, const void *bytes, size_t n)
 /* All that waits; only counted while `to` is NULL. */
 static size_t compose(const channels__session *s, char *to)
 {
-    char token[CHANNELS__LONGPOLL_TOKEN_TEXT];
     size_t n = put(to, 0, "{\"status\":200,\"token\":\"", 23);
-    n = put(to, n, token, write_token(s, token));
+    n = put(to, n, s->token, strlen(s->token));
     n = put(to, n, "\",\"messages\":[", 14);
     for (uint32_t i = 0; i < s->out.count; i++) {
         size_t len;
@@ -150,7 +142,7 @@ static channels_socket *dispose(channels__session *s)
         channels__ref_free(&ep->refs, s->slot);
     channels__alarm_stop(&s->alarm);
     channels__outq_clear(&s->out, &ep->mem);
-    channels__free(&ep->mem, s, sizeof *s);
+    channels__free(&ep->mem, s, size_of(ep));
     return socket;
 }
 
@@ -166,7 +158,7 @@ static void end(channels__session *s, channels_reason why)
 {
     const channels__mem *mem = &s->mount->ep->mem;
     char empty[CHANNELS__LONGPOLL_EMPTY], *messages = NULL;
-    size_t len, empty_len = write_empty(s, 204, empty);
+    size_t len, empty_len = channels__longpoll_write_empty(204, s->token, empty);
     if (s->asker.slot != 0 && s->flight == 0 && s->out.count != 0)
         messages = composed(s, &len);
     channels__asker asker = take_asker(s);
@@ -258,17 +250,17 @@ static uint32_t new_slot(channels__session *s, channels__ref_kind kind)
 static bool make_token(channels__session *s)
 {
     channels_endpoint *ep = s->mount->ep;
-    channels__longpoll_token *token = &s->token;
+    unsigned char nonce[CHANNELS__LONGPOLL_NONCE];
     s->slot = new_slot(s, CHANNELS__REF_SESSION);
-    if (s->slot == 0 || ep->config.random(ep->config.hooks, token->nonce, sizeof token->nonce) < 0)
+    if (s->slot == 0 || ep->config.random(ep->config.hooks, nonce, sizeof nonce) < 0)
         return false;
-    token->ref = channels__ref_of(&ep->refs, s->slot).id;
-    return channels__longpoll_token_sign(ep->session_key, own_node(ep), token);
+    return channels__longpoll_token_write(ep->session_key, channels__ref_of(&ep->refs, s->slot).id,
+                                          nonce, own_node(ep), s->token);
 }
 
 channels__session *channels__session_new(channels__mount *mount)
 {
-    channels__session *s = channels__zalloc(&mount->ep->mem, sizeof *s);
+    channels__session *s = channels__zalloc(&mount->ep->mem, size_of(mount->ep));
     if (s == NULL)
         return NULL;
     s->mount = mount;
@@ -291,24 +283,30 @@ static bool expired(const channels__session *s)
            s->mount->options.longpoll.token_max_age_s * UINT64_C(1000);
 }
 
+/* The session of this mount whose token that is. The ref is a stranger's word, by which a slot of
+ * any kind may be found; all that is told of it is whether the whole token is right. */
+static channels__session *own_session(const channels__mount *mount, const char *text)
+{
+    channels_ref ref = { channels__longpoll_token_ref(text) };
+    channels__slot *slot = channels__ref_find(&mount->ep->refs, ref);
+    if (slot == NULL || slot->kind != CHANNELS__REF_SESSION)
+        return NULL;
+    channels__session *s = slot->of.session;
+    return s->mount == mount && channels__longpoll_token_is(s->token, text) ? s : NULL;
+}
+
 channels__session *channels__session_find(channels__mount *mount, const char *text,
                                           char node[CHANNELS__LONGPOLL_NODE + 1])
 {
     channels_endpoint *ep = mount->ep;
-    channels__longpoll_token token;
-    if (!channels__longpoll_token_read(ep->session_key, text, &token, node))
-        return NULL;
-    if (node[0] != '\0' && ep->config.pubsub != NULL && strcmp(node, ep->config.node) != 0)
-        return NULL;
+    channels__session *s = own_session(mount, text);
     node[0] = '\0';
-    channels_ref ref = { token.ref };
-    channels__slot *slot = channels__ref_find(&ep->refs, ref);
-    if (slot == NULL || slot->kind != CHANNELS__REF_SESSION)
-        return NULL;
-    channels__session *s = slot->of.session;
-    if (s->mount != mount || !channels__longpoll_token_equal(&s->token, &token) || expired(s))
-        return NULL;
-    return s;
+    if (s != NULL)
+        return !expired(s) ? s : NULL;
+    if (ep->config.pubsub != NULL && channels__longpoll_token_node(ep->session_key, text, node) &&
+        strcmp(node, ep->config.node) == 0)
+        node[0] = '\0';
+    return NULL;
 }
 
 int channels__session_open(channels__session *s, const channels_request *req,

@@ -6,56 +6,58 @@
 #define VERSION 1u
 #define HEAD (1 + 8 + CHANNELS__LONGPOLL_NONCE) /* in front of the node */
 #define LEAST (HEAD + CHANNELS__SHA256)
+#define REF_TEXT 12u /* version and ref, which are nine bytes */
 
 _Static_assert(LEAST % 3 == 0, "only the node needs NULs");
 _Static_assert(CHANNELS__LONGPOLL_NODE % 3 == 0, "the longest node needs none");
 
-/* What is signed, in front of the signature: how many bytes. */
-static size_t put_signed(const channels__longpoll_token *token, const char *node,
-                         unsigned char bytes[CHANNELS__LONGPOLL_TOKEN])
+static size_t room_of(const char *node)
 {
-    size_t n = strlen(node), room = (n + 2) / 3 * 3;
-    unsigned char *p = bytes;
-    *p++ = VERSION;
-    for (unsigned shift = 64; shift != 0;)
-        *p++ = (unsigned char)(token->ref >> (shift -= 8));
-    memcpy(p, token->nonce, CHANNELS__LONGPOLL_NONCE);
-    memset(bytes + HEAD, 0, room);
-    memcpy(bytes + HEAD, node, n);
-    return HEAD + room;
+    return (strlen(node) + 2) / 3 * 3;
 }
 
-bool channels__longpoll_token_sign(const unsigned char key[CHANNELS__SHA256], const char *node,
-                                   channels__longpoll_token *token)
+size_t channels__longpoll_token_len(const char *node)
+{
+    return (LEAST + room_of(node)) / 3 * 4;
+}
+
+bool channels__longpoll_token_write(const unsigned char key[CHANNELS__SHA256], uint64_t ref,
+                                    const unsigned char nonce[CHANNELS__LONGPOLL_NONCE],
+                                    const char *node, char *text)
 {
     unsigned char bytes[CHANNELS__LONGPOLL_TOKEN];
-    size_t n = put_signed(token, node, bytes);
-    return channels__hmac_sha256(key, CHANNELS__SHA256, bytes, n, token->mac);
+    size_t n = HEAD + room_of(node);
+    bytes[0] = VERSION;
+    for (unsigned i = 0; i < 8; i++)
+        bytes[1 + i] = (unsigned char)(ref >> (56 - 8 * i));
+    memcpy(bytes + 9, nonce, CHANNELS__LONGPOLL_NONCE);
+    memset(bytes + HEAD, 0, n - HEAD);
+    memcpy(bytes + HEAD, node, strlen(node));
+    if (!channels__hmac_sha256(key, CHANNELS__SHA256, bytes, n, bytes + n))
+        return false;
+    channels__base64url_encode(bytes, n + CHANNELS__SHA256, text);
+    return true;
 }
 
-size_t channels__longpoll_token_write(const channels__longpoll_token *token, const char *node,
-                                      char text[CHANNELS__LONGPOLL_TOKEN_TEXT])
+uint64_t channels__longpoll_token_ref(const char *text)
 {
-    unsigned char bytes[CHANNELS__LONGPOLL_TOKEN];
-    size_t n = put_signed(token, node, bytes);
-    memcpy(bytes + n, token->mac, sizeof token->mac);
-    return channels__base64url_encode(bytes, n + sizeof token->mac, text);
-}
-
-static void take(const unsigned char *p, size_t signed_len, channels__longpoll_token *token,
-                 char node[CHANNELS__LONGPOLL_NODE + 1])
-{
-    token->ref = 0;
+    unsigned char bytes[REF_TEXT];
+    uint64_t ref = 0;
+    if (strnlen(text, REF_TEXT) < REF_TEXT ||
+        channels__base64_decode(text, REF_TEXT, true, false, bytes) < 0 || bytes[0] != VERSION)
+        return 0;
     for (unsigned i = 1; i <= 8; i++)
-        token->ref = token->ref << 8 | p[i];
-    memcpy(token->nonce, p + 9, sizeof token->nonce);
-    memcpy(node, p + HEAD, signed_len - HEAD);
-    node[signed_len - HEAD] = '\0';
-    memcpy(token->mac, p + signed_len, sizeof token->mac);
+        ref = ref << 8 | bytes[i];
+    return ref;
 }
 
-bool channels__longpoll_token_read(const unsigned char key[CHANNELS__SHA256], const char *text,
-                                   channels__longpoll_token *token,
+bool channels__longpoll_token_is(const char *token, const char *text)
+{
+    size_t n = strlen(token);
+    return strlen(text) == n && channels__secret_equal(token, text, n);
+}
+
+bool channels__longpoll_token_node(const unsigned char key[CHANNELS__SHA256], const char *text,
                                    char node[CHANNELS__LONGPOLL_NODE + 1])
 {
     unsigned char bytes[CHANNELS__LONGPOLL_TOKEN + 3], mac[CHANNELS__SHA256];
@@ -68,12 +70,7 @@ bool channels__longpoll_token_read(const unsigned char key[CHANNELS__SHA256], co
     if (!channels__hmac_sha256(key, CHANNELS__SHA256, bytes, n, mac) ||
         !channels__secret_equal(mac, bytes + n, sizeof mac) || bytes[0] != VERSION)
         return false;
-    take(bytes, n, token, node);
+    memcpy(node, bytes + HEAD, n - HEAD);
+    node[n - HEAD] = '\0';
     return true;
-}
-
-bool channels__longpoll_token_equal(const channels__longpoll_token *a,
-                                    const channels__longpoll_token *b)
-{
-    return channels__secret_equal(a->mac, b->mac, sizeof a->mac);
 }

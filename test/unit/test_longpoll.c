@@ -2,6 +2,7 @@
  * what is in the answers, how they end. */
 #include <channels/stats.h>
 
+#include "base/crypto.h"
 #include "unit/longpoll_case.h"
 
 #define JOIN_A "['1','1','room:a','phx_join',{}]"
@@ -418,6 +419,11 @@ static void tokens_cannot_be_changed(void **state)
             answered(&t->a, "410");
         }
     }
+    for (size_t n = 0; n < strlen(t->token); n++) {
+        snprintf(target, sizeof target, LP "&token=%.*s", (int)n, t->token);
+        ask(t, &t->a, "POST", target, NULL, "x");
+        answered(&t->a, "410");
+    }
     const char *const others[] = { "", "a", "%41", t->token + 1, "a.b.c" };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         snprintf(target, sizeof target, LP "&x=1&token=%s", others[i]);
@@ -435,6 +441,70 @@ static void tokens_cannot_be_changed(void **state)
     answered(&t->a, "410");
     ask_with_token(t, &t->a, "POST", LP "&token=x&token=%s", NULL,
                    "[null,'2','phoenix','heartbeat',{}]"); /* the last one counts */
+    answered(&t->a, "200");
+}
+
+/* Its token with another ref. */
+static void name_slot(longpoll_case *t, uint32_t generation, uint32_t slot)
+{
+    uint64_t ref = (uint64_t)generation << 32 | slot;
+    unsigned char head[9] = { 1 };
+    char text[CHANNELS__BASE64_SIZE(sizeof head)], target[1024];
+    for (int i = 0; i < 8; i++)
+        head[1 + i] = (unsigned char)(ref >> (56 - 8 * i));
+    channels__base64url_encode(head, sizeof head, text);
+    if (strncmp(text, t->token, 12) == 0)
+        return;
+    snprintf(target, sizeof target, LP "&token=%s%s", text, t->token + 12);
+    ask(t, &t->a, "POST", target, NULL, "x");
+    answered(&t->a, "410");
+}
+
+/* A ref is what anybody may write: slots of polls, of others' sessions, of none, at the end of the
+ * table and beyond it. */
+static void tokens_cannot_name_what_they_like(void **state)
+{
+    static const uint32_t edges[] = { 0, 1, 2, 15, 16, 17, 32, 1u << 31, UINT32_MAX };
+    longpoll_case *t = *state;
+    char other[SIM_TOKEN];
+    join(t);
+    strcpy(other, t->token);
+    open_session(t);
+    poll_once(t, &t->b);
+    waits(&t->b);
+    for (uint32_t generation = 0; generation < 8; generation++)
+        for (size_t i = 0; i < sizeof edges / sizeof *edges; i++)
+            name_slot(t, generation, edges[i]);
+    memcpy(other, t->token, 12);
+    strcpy(t->token, other);
+    post(t, &t->a, "x");
+    answered(&t->a, "410");
+    waits(&t->b);
+    traced(t, "connect;");
+}
+
+/* Its slot is somebody else's by then. */
+static void tokens_of_sessions_that_ended(void **state)
+{
+    longpoll_case *t = *state;
+    char ended[SIM_TOKEN], next[SIM_TOKEN];
+    open_session(t);
+    strcpy(ended, t->token);
+    post(t, &t->a, "no message");
+    answered(&t->a, "410");
+    traced(t, "connect;disconnect broken;");
+    open_session(t);
+    strcpy(next, t->token);
+    assert_memory_equal(next + 8, ended + 8, 4);
+    strcpy(t->token, ended);
+    post(t, &t->a, JOIN_A);
+    answered(&t->a, "410");
+    memcpy(t->token, next, 12);
+    post(t, &t->a, JOIN_A);
+    answered(&t->a, "410");
+    traced(t, "connect;");
+    strcpy(t->token, next);
+    post(t, &t->a, JOIN_A);
     answered(&t->a, "200");
 }
 
@@ -931,6 +1001,8 @@ int main(void)
         LONGPOLL_TEST(too_much_is_on_its_way),
         LONGPOLL_TEST(the_token_is_too_old),
         LONGPOLL_TEST(tokens_cannot_be_changed),
+        LONGPOLL_TEST(tokens_cannot_name_what_they_like),
+        LONGPOLL_TEST(tokens_of_sessions_that_ended),
         LONGPOLL_TEST(the_header_counts_first),
         LONGPOLL_TEST(tokens_are_of_one_mount),
         LONGPOLL_TEST(tokens_are_of_one_life),

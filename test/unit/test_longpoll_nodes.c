@@ -671,6 +671,47 @@ static void without_a_secret_in_common(void **state)
     assert_int_equal(strlen(t->front->a.token), 76); /* no node in it */
 }
 
+/* That a token names another node is believed when its signature is right: else that one hears of
+ * nothing. */
+static void only_signed_tokens_are_forwarded(void **state)
+{
+    cluster *t = *state;
+    join(t);
+    unsigned said = t->front->bus.said;
+    size_t n = strlen(t->token);
+    for (size_t i = 0; i < n; i++) {
+        t->token[i] ^= 1;
+        post_at(t, t->front, &t->front->a, JOIN_A);
+        answered(&t->front->a, "410");
+        t->token[i] ^= 1;
+    }
+    while (n > 0) {
+        t->token[--n] = '\0';
+        post_at(t, t->front, &t->front->a, JOIN_A);
+        answered(&t->front->a, "410");
+    }
+    assert_int_equal(t->front->bus.said, said);
+    traced(t->home, "");
+    strcpy(t->token, t->home->a.token);
+    post_at(t, t->front, &t->front->a, "[null,'2','phoenix','heartbeat',{}]");
+    answered(&t->front->a, "200");
+    assert_int_equal(t->front->bus.said, said + 1);
+}
+
+/* No node is asked for sessions of its own that it does not have. */
+static void an_ended_session_is_asked_for_nowhere(void **state)
+{
+    cluster *t = *state;
+    join(t);
+    unsigned said = t->home->bus.said;
+    post_at(t, t->home, &t->home->a, "no message");
+    answered(&t->home->a, "410");
+    post_at(t, t->home, &t->home->a, JOIN_A);
+    answered(&t->home->a, "410");
+    assert_int_equal(t->home->bus.said, said);
+    traced(t->home, "terminate room:a broken;disconnect broken;");
+}
+
 static void of_another_life(void **state)
 {
     cluster *t = *state;
@@ -1100,6 +1141,8 @@ int main(void)
         TEST(out_of_order),
         TEST(an_answer_to_another_life),
         TEST(without_a_secret_in_common),
+        TEST(only_signed_tokens_are_forwarded),
+        TEST(an_ended_session_is_asked_for_nowhere),
         TEST(of_another_life),
         TEST(of_another_mount),
         TEST(the_token_is_too_old),

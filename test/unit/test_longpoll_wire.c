@@ -62,11 +62,14 @@ static void lines(void **state)
 
 static const unsigned char key[CHANNELS__SHA256] = "a key of thirty-two bytes, 0123";
 
-static channels__longpoll_token token_of(uint64_t ref, const char *node)
+static const unsigned char nonce[CHANNELS__LONGPOLL_NONCE + 1] = "sixteen random b";
+
+/* Its length. */
+static size_t token_of(uint64_t ref, const char *node, char text[CHANNELS__LONGPOLL_TOKEN_TEXT])
 {
-    channels__longpoll_token token = { .ref = ref, .nonce = "sixteen random b" };
-    assert_true(channels__longpoll_token_sign(key, node, &token));
-    return token;
+    assert_true(channels__longpoll_token_write(key, ref, nonce, node, text));
+    assert_int_equal(strlen(text), channels__longpoll_token_len(node));
+    return strlen(text);
 }
 
 static void there_and_back(void **state)
@@ -74,15 +77,11 @@ static void there_and_back(void **state)
     static const uint64_t refs[] = { 0, 1, UINT64_C(0x0123456789abcdef), UINT64_MAX };
     (void)state;
     for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
-        channels__longpoll_token token = token_of(refs[i], ""), read;
         char text[CHANNELS__LONGPOLL_TOKEN_TEXT], node[CHANNELS__LONGPOLL_NODE + 1];
-        assert_int_equal(channels__longpoll_token_write(&token, "", text), 76);
-        assert_int_equal(strlen(text), 76);
-        assert_true(channels__longpoll_token_read(key, text, &read, node));
-        assert_true(channels__longpoll_token_equal(&token, &read));
-        assert_true(read.ref == refs[i]);
-        assert_memory_equal(read.nonce, token.nonce, sizeof read.nonce);
+        assert_int_equal(token_of(refs[i], "", text), 76);
+        assert_true(channels__longpoll_token_node(key, text, node));
         assert_string_equal(node, "");
+        assert_true(channels__longpoll_token_ref(text) == refs[i]);
     }
 }
 
@@ -94,15 +93,15 @@ static void of_a_node(void **state)
     memset(name, 'n', sizeof name);
     for (size_t n = 0; n <= CHANNELS__LONGPOLL_NODE; n++) {
         name[n] = '\0';
-        channels__longpoll_token token = token_of(7, name), read;
         char text[CHANNELS__LONGPOLL_TOKEN_TEXT];
-        assert_int_equal(channels__longpoll_token_write(&token, name, text), 76 + (n + 2) / 3 * 4);
-        assert_true(channels__longpoll_token_read(key, text, &read, node));
+        assert_int_equal(token_of(7, name, text), 76 + (n + 2) / 3 * 4);
+        assert_true(channels__longpoll_token_node(key, text, node));
         assert_string_equal(node, name);
-        assert_true(channels__longpoll_token_equal(&token, &read));
+        assert_true(channels__longpoll_token_ref(text) == 7);
         text[0] ^= 1;
-        assert_false(channels__longpoll_token_read(key, text, &read, node));
+        assert_false(channels__longpoll_token_node(key, text, node));
         assert_string_equal(node, "");
+        assert_true(channels__longpoll_token_ref(text) == 0);
         name[n] = 'n';
     }
 }
@@ -110,31 +109,57 @@ static void of_a_node(void **state)
 static void of_another_key(void **state)
 {
     unsigned char other[CHANNELS__SHA256];
-    channels__longpoll_token token = token_of(7, "node"), read;
     char text[CHANNELS__LONGPOLL_TOKEN_TEXT + 8], node[CHANNELS__LONGPOLL_NODE + 1];
     (void)state;
     memcpy(other, key, sizeof other);
     other[31] ^= 1;
-    size_t n = channels__longpoll_token_write(&token, "node", text);
-    assert_false(channels__longpoll_token_read(other, text, &read, node));
-    for (size_t len = 0; len < n; len++) {
-        char *cut = calloc(1, len + 1); /* its end is the text's */
-        memcpy(cut, text, len);
-        assert_false(channels__longpoll_token_read(key, cut, &read, node));
-        free(cut);
-    }
+    size_t n = token_of(7, "node", text);
+    assert_false(channels__longpoll_token_node(other, text, node));
     strcpy(text + n, "AAAA");
-    assert_false(channels__longpoll_token_read(key, text, &read, node));
+    assert_false(channels__longpoll_token_node(key, text, node));
 }
 
-static void of_another_nonce_or_node(void **state)
+/* What is read of a text ends where it does. */
+static void cut_short(void **state)
 {
-    channels__longpoll_token a = token_of(7, "node"), b = a, c = token_of(7, "nod");
+    char text[CHANNELS__LONGPOLL_TOKEN_TEXT], node[CHANNELS__LONGPOLL_NODE + 1];
     (void)state;
-    b.nonce[0] ^= 0x80;
-    assert_true(channels__longpoll_token_sign(key, "node", &b));
-    assert_false(channels__longpoll_token_equal(&a, &b));
-    assert_false(channels__longpoll_token_equal(&a, &c));
+    size_t n = token_of(7, "node", text);
+    for (size_t len = 0; len < n; len++) {
+        char *cut = calloc(1, len + 1);
+        memcpy(cut, text, len);
+        assert_false(channels__longpoll_token_node(key, cut, node));
+        assert_true(channels__longpoll_token_ref(cut) == (len < 12 ? 0 : 7));
+        assert_false(channels__longpoll_token_is(text, cut));
+        assert_false(channels__longpoll_token_is(cut, text));
+        free(cut);
+    }
+    assert_true(channels__longpoll_token_is(text, text));
+}
+
+static void no_refs(void **state)
+{
+    static const char *const texts[] = { "", "AQAA", "AQAAAAEAAAA", "AgAAAAEAAAAB", "AQAAAAEAAA=B",
+                                         "AQAAAAEAA+AB", "AQAAAAEAA AB", "AQAAAAEAA\xc3\xa4" };
+    (void)state;
+    assert_true(channels__longpoll_token_ref("AQAAAAEAAAAB") == UINT64_C(0x100000001));
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        assert_true(channels__longpoll_token_ref(texts[i]) == 0);
+}
+
+static void is_that_one(void **state)
+{
+    char a[CHANNELS__LONGPOLL_TOKEN_TEXT], b[CHANNELS__LONGPOLL_TOKEN_TEXT];
+    (void)state;
+    size_t n = token_of(7, "node", a);
+    for (size_t i = 0; i < n; i++) {
+        strcpy(b, a);
+        assert_true(channels__longpoll_token_is(a, b));
+        b[i] ^= 1;
+        assert_false(channels__longpoll_token_is(a, b));
+    }
+    token_of(7, "nod", b);
+    assert_false(channels__longpoll_token_is(a, b));
 }
 
 /* --- What nodes say ------------------------------------------------------------------------- */
@@ -211,7 +236,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_message),    cmocka_unit_test(lines),
         cmocka_unit_test(there_and_back), cmocka_unit_test(of_a_node),
-        cmocka_unit_test(of_another_key), cmocka_unit_test(of_another_nonce_or_node),
+        cmocka_unit_test(of_another_key), cmocka_unit_test(cut_short),
+        cmocka_unit_test(no_refs),        cmocka_unit_test(is_that_one),
         cmocka_unit_test(messages),       cmocka_unit_test(no_messages),
     };
     return cmocka_run_group_tests_name("longpoll_wire", tests, NULL, NULL);
