@@ -53,9 +53,9 @@ static uint64_t hash_of(const channels__groups *groups, channels__str key)
     return channels__hash(&groups->hash_key, key.p, key.n);
 }
 
-channels__group *channels__groups_find(const channels__groups *groups, channels__str key)
+static channels__group *find(const channels__groups *groups, channels__str key, uint64_t hash)
 {
-    channels__map_node *n = channels__map_find(&groups->map, hash_of(groups, key));
+    channels__map_node *n = channels__map_find(&groups->map, hash);
     for (; n != NULL; n = channels__map_same(n)) {
         channels__group *group = CHANNELS__OF(n, channels__group, node);
         if (group->key_len == key.n && memcmp(group->key, key.p, key.n) == 0)
@@ -64,7 +64,12 @@ channels__group *channels__groups_find(const channels__groups *groups, channels_
     return NULL;
 }
 
-static channels__group *group_new(channels__groups *groups, channels__str key)
+channels__group *channels__groups_find(const channels__groups *groups, channels__str key)
+{
+    return groups->map.count != 0 ? find(groups, key, hash_of(groups, key)) : NULL;
+}
+
+static channels__group *group_new(channels__groups *groups, channels__str key, uint64_t hash)
 {
     if (!channels__map_reserve(&groups->map))
         return NULL;
@@ -72,7 +77,7 @@ static channels__group *group_new(channels__groups *groups, channels__str key)
     if (group == NULL)
         return NULL;
     memset(group, 0, sizeof *group);
-    group->node.hash = hash_of(groups, key);
+    group->node.hash = hash;
     group->key_len = key.n;
     if (key.n != 0)
         memcpy(group->key, key.p, key.n);
@@ -111,34 +116,47 @@ static bool append(channels__groups *groups, channels__group *group, const chann
     return true;
 }
 
-/* A list has the metas of a key one after the other: the last group is looked at first. */
-static channels__group *find_fast(const channels__groups *groups, channels__str key)
+/* The last group if it is that key's: a list has the metas of a key one after the other. */
+static channels__group *last_if(const channels__groups *groups, channels__str key)
 {
     channels__group *last = CHANNELS__OF(groups->list.prev, channels__group, link);
-    if (!channels__list_empty(&groups->list) && last->key_len == key.n &&
-        memcmp(last->key, key.p, key.n) == 0)
-        return last;
-    return channels__groups_find(groups, key);
+    bool same = !channels__list_empty(&groups->list) && last->key_len == key.n &&
+                memcmp(last->key, key.p, key.n) == 0;
+    return same ? last : NULL;
+}
+
+static bool add_to(channels__groups *groups, channels__group *group, const channels__meta *meta)
+{
+    size_t before = bytes_of(group);
+    if (!append(groups, group, meta))
+        return false;
+    groups->bytes += bytes_of(group) - before;
+    return true;
+}
+
+static bool add_new(channels__groups *groups, const channels__meta *meta, uint64_t hash)
+{
+    channels__group *group = group_new(groups, meta->key, hash);
+    if (group == NULL)
+        return false;
+    if (!append(groups, group, meta)) {
+        group_free(groups, group);
+        return false;
+    }
+    groups->bytes += bytes_of(group);
+    channels__map_insert(&groups->map, &group->node);
+    channels__list_append(&groups->list, &group->link);
+    return true;
 }
 
 bool channels__groups_add(channels__groups *groups, const channels__meta *meta)
 {
-    channels__group *found = find_fast(groups, meta->key);
-    channels__group *group = found != NULL ? found : group_new(groups, meta->key);
-    if (group == NULL)
-        return false;
-    size_t before = found != NULL ? bytes_of(group) : 0;
-    if (!append(groups, group, meta)) {
-        if (found == NULL)
-            group_free(groups, group);
-        return false;
-    }
-    groups->bytes += bytes_of(group) - before;
-    if (found == NULL) {
-        channels__map_insert(&groups->map, &group->node);
-        channels__list_append(&groups->list, &group->link);
-    }
-    return true;
+    channels__group *group = last_if(groups, meta->key);
+    if (group != NULL)
+        return add_to(groups, group, meta);
+    uint64_t hash = hash_of(groups, meta->key);
+    group = find(groups, meta->key, hash);
+    return group != NULL ? add_to(groups, group, meta) : add_new(groups, meta, hash);
 }
 
 bool channels__group_set(channels__groups *groups, channels__group *group, channels__str object)

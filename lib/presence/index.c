@@ -2,9 +2,14 @@
  * What is not shown holds its key, but does not stand in it. */
 #include "presence/set.h"
 
-channels__index_topic *channels__index_topic_find(const channels__state *state, channels__str name)
+static uint64_t topic_hash(const channels__state *state, channels__str name)
 {
-    uint64_t hash = channels__hash(&state->config.hash_key, name.p, name.n);
+    return channels__hash(&state->config.hash_key, name.p, name.n);
+}
+
+static channels__index_topic *find_topic(const channels__state *state, channels__str name,
+                                         uint64_t hash)
+{
     channels__map_node *n = channels__map_find(&state->topics, hash);
     for (; n != NULL; n = channels__map_same(n)) {
         channels__index_topic *t = CHANNELS__OF(n, channels__index_topic, node);
@@ -12,6 +17,11 @@ channels__index_topic *channels__index_topic_find(const channels__state *state, 
             return t;
     }
     return NULL;
+}
+
+channels__index_topic *channels__index_topic_find(const channels__state *state, channels__str name)
+{
+    return find_topic(state, name, topic_hash(state, name));
 }
 
 /* The topic's hash turned, so that a key named as its topic does not fall together with all such.
@@ -24,11 +34,11 @@ static uint64_t key_hash(const channels__state *state, const channels__index_top
            (of_topic << 1 | of_topic >> 63);
 }
 
-channels__index_key *channels__index_key_find(const channels__state *state,
-                                              const channels__index_topic *topic,
-                                              channels__str name)
+static channels__index_key *find_key(const channels__state *state,
+                                     const channels__index_topic *topic, channels__str name,
+                                     uint64_t hash)
 {
-    channels__map_node *n = channels__map_find(&state->keys, key_hash(state, topic, name));
+    channels__map_node *n = channels__map_find(&state->keys, hash);
     for (; n != NULL; n = channels__map_same(n)) {
         channels__index_key *key = CHANNELS__OF(n, channels__index_key, node);
         if (key->topic == topic && key->len == name.n &&
@@ -38,7 +48,14 @@ channels__index_key *channels__index_key_find(const channels__state *state,
     return NULL;
 }
 
-static channels__index_topic *topic_new(channels__state *state, channels__str name)
+channels__index_key *channels__index_key_find(const channels__state *state,
+                                              const channels__index_topic *topic,
+                                              channels__str name)
+{
+    return find_key(state, topic, name, key_hash(state, topic, name));
+}
+
+static channels__index_topic *topic_new(channels__state *state, channels__str name, uint64_t hash)
 {
     const channels__mem *mem = state->config.mem;
     if (!channels__map_reserve(&state->topics))
@@ -49,7 +66,7 @@ static channels__index_topic *topic_new(channels__state *state, channels__str na
     channels__list_init(&t->keys);
     t->len = (uint32_t)name.n;
     memcpy(t->name, name.p, name.n);
-    t->node.hash = channels__hash(&state->config.hash_key, name.p, name.n);
+    t->node.hash = hash;
     channels__map_insert(&state->topics, &t->node);
     return t;
 }
@@ -64,7 +81,7 @@ static void topic_unref(channels__state *state, channels__index_topic *t)
 }
 
 static channels__index_key *key_new(channels__state *state, channels__index_topic *topic,
-                                    channels__str name)
+                                    channels__str name, uint64_t hash)
 {
     if (!channels__map_reserve(&state->keys))
         return NULL;
@@ -78,7 +95,7 @@ static channels__index_key *key_new(channels__state *state, channels__index_topi
     key->len = (uint32_t)name.n;
     if (name.n != 0)
         memcpy(key->name, name.p, name.n);
-    key->node.hash = key_hash(state, topic, name);
+    key->node.hash = hash;
     channels__map_insert(&state->keys, &key->node);
     return key;
 }
@@ -86,15 +103,17 @@ static channels__index_key *key_new(channels__state *state, channels__index_topi
 channels__index_key *channels__index_ref(channels__state *state, channels__str topic,
                                          channels__str name)
 {
-    channels__index_topic *t = channels__index_topic_find(state, topic);
+    uint64_t of_topic = topic_hash(state, topic);
+    channels__index_topic *t = find_topic(state, topic, of_topic);
     if (t == NULL)
-        t = topic_new(state, topic);
+        t = topic_new(state, topic, of_topic);
     if (t == NULL)
         return NULL;
     t->refs++;
-    channels__index_key *key = channels__index_key_find(state, t, name);
+    uint64_t hash = key_hash(state, t, name);
+    channels__index_key *key = find_key(state, t, name, hash);
     if (key == NULL)
-        key = key_new(state, t, name);
+        key = key_new(state, t, name, hash);
     topic_unref(state, t);
     if (key != NULL)
         key->refs++;

@@ -6,15 +6,20 @@
 
 /* --- Keys --------------------------------------------------------------------------------- */
 
+#define NAME(text) { text, sizeof text - 1 }
+
 bool channels__key_risky(channels__str key)
 {
-    static const char *const names[] = {
-        "__proto__",        "constructor",      "toString",         "toLocaleString",
-        "valueOf",          "hasOwnProperty",   "isPrototypeOf",    "propertyIsEnumerable",
-        "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__",
+    static const channels__str names[] = {
+        NAME("__proto__"),        NAME("constructor"),
+        NAME("toString"),         NAME("toLocaleString"),
+        NAME("valueOf"),          NAME("hasOwnProperty"),
+        NAME("isPrototypeOf"),    NAME("propertyIsEnumerable"),
+        NAME("__defineGetter__"), NAME("__defineSetter__"),
+        NAME("__lookupGetter__"), NAME("__lookupSetter__"),
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (channels__str_is(key, names[i]))
+        if (channels__str_eq(key, names[i]))
             return true;
     return false;
 }

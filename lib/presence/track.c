@@ -169,11 +169,11 @@ typedef struct subject {
 static channels__tracked *find(const channels_presence *p, const subject *s)
 {
     const channels__presence_owner *owner = owner_find(p, s->channel, s->number);
+    if (owner == NULL)
+        return NULL;
     const channels__presence_topic *topic =
         channels__presence_topic_find(p, channels__str_z(s->topic));
-    if (owner == NULL || topic == NULL)
-        return NULL;
-    return tracked_find(p, owner, topic, channels__str_z(s->key));
+    return topic != NULL ? tracked_find(p, owner, topic, channels__str_z(s->key)) : NULL;
 }
 
 /* The state's entry, its json without our own members; `born` 0: a new one. */
