@@ -7,9 +7,18 @@
 
 /* --- What may be sent --------------------------------------------------------------------- */
 
+/* Most names are short and ASCII: those are done with when their end is found. */
+static bool is_text(const char *name)
+{
+    const char *p = name;
+    while ((unsigned char)(*p - 1) < 0x7f)
+        p++;
+    return *p == '\0' || channels__utf8_valid(p, strlen(p));
+}
+
 bool channels__name_ok(channels_endpoint *ep, const char *call, const char *what, const char *name)
 {
-    if (name != NULL && channels__utf8_valid(name, strlen(name)))
+    if (name != NULL && is_text(name))
         return true;
     channels__log(ep, CHANNELS_LOG_ERROR, "%s: the %s %s", call, what,
                   name == NULL ? "is NULL" : "is not UTF-8");
