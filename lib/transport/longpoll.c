@@ -104,7 +104,7 @@ static void find_client(channels__mount *m, const channels_request *req, client 
 {
     c->token = channels_request_header(req, "x-phoenix-longpoll-token");
     if (c->token == NULL) {
-        int n = channels_request_param(req, "token", c->param, sizeof c->param);
+        int n = channels__param(req, "token", c->param, sizeof c->param);
         bool good = n >= 0 && n < (int)sizeof c->param && !channels__param_nests(req, "token");
         c->token = good ? c->param : "";
     }
@@ -261,13 +261,14 @@ int channels__longpoll_request(channels__mount *m, const channels_request *req,
     return CHANNELS_OK;
 }
 
-size_t channels__longpoll_max_body(channels__mount *m, const channels_request *head)
+size_t channels__longpoll_max_body(channels__mount *m, const channels_request *head, size_t len)
 {
     size_t max = m->options.longpoll.max_body, strangers = m->ep->config.max_http_body;
     client c;
     if (max <= strangers)
         return max;
-    if (strcmp(head->method, "POST") != 0 || !channels__query_valid(head->query))
+    if (len <= strangers || strcmp(head->method, "POST") != 0 ||
+        !channels__query_valid(head->query))
         return strangers;
     find_client(m, head, &c);
     return c.session != NULL || c.node[0] != '\0' ? max : strangers;
@@ -288,7 +289,7 @@ static const char *fault_of(const channels_request *req)
 static bool body_missing(channels__mount *m, const channels_request *req)
 {
     return req->body == NULL && req->body_len != 0 &&
-           req->body_len <= channels__longpoll_max_body(m, req);
+           req->body_len <= channels__longpoll_max_body(m, req, req->body_len);
 }
 
 static int request(channels_endpoint *ep, const channels_request *given,
@@ -343,7 +344,7 @@ size_t channels_longpoll_max_body(channels_endpoint *ep, const channels_request 
     if (head.method != NULL && head.path != NULL)
         m = channels__mount_find(ep, head.path, "longpoll");
     if (m != NULL)
-        max = channels__longpoll_max_body(m, &head);
+        max = channels__longpoll_max_body(m, &head, SIZE_MAX);
     channels__leave(ep);
     return max;
 }

@@ -66,7 +66,10 @@ void channels__longpoll_done(channels_endpoint *ep, channels_ref request, bool s
 /* What a client says; `lines`: one message in each. */
 int channels__longpoll_post(channels__session *s, channels__str body, bool lines,
                             const channels__asker *asker);
-size_t channels__longpoll_max_body(channels__mount *mount, const channels_request *head);
+/* Of a request whose body is so long, or may be. Whose it is matters only if it is longer than
+ * those of strangers may be. */
+size_t channels__longpoll_max_body(channels__mount *mount, const channels_request *head,
+                                   size_t len);
 /* HTTP 200 with this as JSON, or with that status alone; or what another HTTP status says. */
 void channels__longpoll_answer(const channels__asker *asker, const char *json, size_t len);
 void channels__longpoll_answer_status(const channels__asker *asker, int status);

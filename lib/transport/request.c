@@ -351,7 +351,9 @@ static size_t max_body(void *arg, const channels_request *head)
 {
     channels_conn *c = arg;
     channels__mount *mount = channels__mount_find(c->ep, head->path, "longpoll");
-    return mount != NULL ? channels__longpoll_max_body(mount, head) : c->ep->config.max_http_body;
+    if (mount == NULL)
+        return c->ep->config.max_http_body;
+    return channels__longpoll_max_body(mount, head, channels__http_body_len(c->in.http->parser));
 }
 
 /* The session that it is for says so itself, if there is one. */

@@ -426,3 +426,9 @@ bool channels__http_is_1_1(const channels__http *h)
 {
     return h->parser.http_minor == 1;
 }
+
+size_t channels__http_body_len(const channels__http *h)
+{
+    bool known = (h->parser.flags & F_CHUNKED) == 0 && h->parser.content_length < SIZE_MAX;
+    return known ? (size_t)h->parser.content_length : SIZE_MAX;
+}

@@ -38,6 +38,8 @@ const channels_request *channels__http_request(const channels__http *http);
 /* Its version is 1.1, and another request may follow it. */
 bool channels__http_keep_alive(const channels__http *http);
 bool channels__http_is_1_1(const channels__http *http);
+/* As its head has it; SIZE_MAX if that is not known yet. */
+size_t channels__http_body_len(const channels__http *http);
 void channels__http_reset(channels__http *http);
 
 /* The characters that names of headers are made of. */
