@@ -125,11 +125,25 @@ bool channels__query_valid(const char *query)
     return true;
 }
 
+/* As much as fits of what stands for itself, and blanks for each +. */
+static void copy_plain(channels__str text, char *dst, size_t cap)
+{
+    for (size_t i = 0; i < text.n && i < cap; i++)
+        dst[i] = text.p[i] == '+' ? ' ' : text.p[i];
+}
+
 /* Writes at most `cap` bytes. The whole length. */
 static size_t decode(channels__str text, char *dst, size_t cap)
 {
     size_t n = 0;
     while (text.n > 0) {
+        size_t plain = plain_len(text);
+        if (n < cap)
+            copy_plain(channels__str_n(text.p, plain), dst + n, cap - n);
+        n += plain;
+        text = channels__str_n(text.p + plain, text.n - plain);
+        if (text.n == 0)
+            break;
         char c = (char)take_byte(&text);
         if (n < cap)
             dst[n] = c;
