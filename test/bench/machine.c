@@ -3,7 +3,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "bench/bench.h"
 
@@ -66,6 +68,54 @@ clockid_t machine_cpu_clock_of(pid_t pid)
     if (clock_getcpuclockid(pid, &clock) != 0)
         bench_fail("there is no CPU clock of process %d", (int)pid);
     return clock;
+}
+
+/* --- Processes ------------------------------------------------------------------------------ */
+
+/* The numbers that stand in /proc/PID/NAME from the `from`th word on; 0 where there are none. A
+ * program's name, in brackets, is a word. */
+static void proc_numbers(pid_t pid, const char *name, int from, unsigned long long n[2])
+{
+    char path[64], text[1024] = "";
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    FILE *file = fopen(path, "r");
+    n[0] = n[1] = 0;
+    if (file == NULL)
+        return;
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    char *bracket = strrchr(text, ')'), *p = bracket != NULL ? bracket : text;
+    for (int i = bracket != NULL ? 1 : 0; i < from && p != NULL; i++)
+        p = strchr(p + 1, ' ');
+    if (p == NULL || sscanf(p, "%llu %llu", &n[0], &n[1]) != 2)
+        n[0] = n[1] = 0;
+}
+
+void machine_cpu_split(pid_t pid, double *user, double *system)
+{
+    unsigned long long ticks[2] = { 0, 0 };
+    if (pid != 0)
+        proc_numbers(pid, "stat", 13, ticks);
+    *user = (double)ticks[0] / (double)sysconf(_SC_CLK_TCK);
+    *system = (double)ticks[1] / (double)sysconf(_SC_CLK_TCK);
+}
+
+double machine_rss(pid_t pid)
+{
+    unsigned long long pages[2] = { 0, 0 };
+    if (pid != 0)
+        proc_numbers(pid, "statm", 0, pages);
+    return (double)pages[1] * (double)sysconf(_SC_PAGESIZE);
+}
+
+unsigned machine_raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        bench_fail("getrlimit() fails");
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    return files.rlim_cur < 1u << 30 ? (unsigned)files.rlim_cur : 1u << 30;
 }
 
 /* --- Others --------------------------------------------------------------------------------- */

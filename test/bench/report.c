@@ -9,6 +9,13 @@
 
 static cJSON *report;
 static unsigned parts;
+static FILE *markdown; /* NULL: there is none */
+static void (*before_failing)(void);
+
+void bench_before_failing(void (*fn)(void))
+{
+    before_failing = fn;
+}
 
 void bench_fail(const char *format, ...)
 {
@@ -19,6 +26,8 @@ void bench_fail(const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
+    if (before_failing != NULL)
+        before_failing();
     _Exit(1);
 }
 
@@ -45,6 +54,13 @@ static const char *text_of(const cJSON *json, const char *name)
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
 }
 
+void report_markdown(const char *path)
+{
+    markdown = fopen(path, "w");
+    if (markdown == NULL)
+        bench_fail("%s cannot be written", path);
+}
+
 void report_begin(const char *title, const char *commit)
 {
     cJSON *machine = machine_json();
@@ -58,12 +74,19 @@ void report_begin(const char *title, const char *commit)
            commit != NULL ? ", commit " : "", commit != NULL ? commit : "", text_of(machine, "cpu"),
            machine_cores(), text_of(machine, "kernel"), text_of(machine, "compiler"),
            text_of(machine, "date"));
+    if (markdown != NULL)
+        fprintf(markdown, "Commit %s, %s: %s, %u cores, %s, %s.\n",
+                commit != NULL ? commit : "unknown", text_of(machine, "date"),
+                text_of(machine, "cpu"), machine_cores(), text_of(machine, "kernel"),
+                text_of(machine, "compiler"));
 }
 
 void report_part(const char *title)
 {
     printf("\n%u. %s\n\n", ++parts, title);
     fflush(stdout);
+    if (markdown != NULL)
+        fprintf(markdown, "\n### %s\n\n", title);
 }
 
 void report_line(const char *format, ...)
@@ -74,6 +97,12 @@ void report_line(const char *format, ...)
     va_end(args);
     putchar('\n');
     fflush(stdout);
+    if (markdown == NULL)
+        return;
+    va_start(args, format);
+    vfprintf(markdown, format, args);
+    va_end(args);
+    fputc('\n', markdown);
 }
 
 void report_add(const char *array, cJSON *object)
@@ -95,4 +124,7 @@ void report_end(const char *path)
     cJSON_free(text);
     cJSON_Delete(report);
     report = NULL;
+    if (markdown != NULL && fclose(markdown) != 0)
+        bench_fail("the Markdown cannot be written");
+    markdown = NULL;
 }
