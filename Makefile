@@ -32,6 +32,15 @@ WORKLOAD ?=
 MINUTES ?= 5
 FUZZ_CC ?= clang
 
+# What make bench does: how many rounds, each for so many seconds a run, of which workloads
+# ('fanout-* idle'; `build/test/bench/net --list` has the names), with whom else ('NAME=COMMAND', to
+# which it adds --port N), and where its tables and pictures go.
+ROUNDS ?=
+DURATION ?=
+WORKLOADS ?=
+SERVER ?=
+PLOTS ?= $(BUILD)/bench
+
 BUILD ?= build
 CXX ?= c++
 AR ?= ar
@@ -186,6 +195,12 @@ endif
 BUDGET_SRC := $(wildcard test/budget/*.c)
 BUDGET := $(if $(SANITIZE),,$(OUT)/test/budget/budget)
 
+# make bench, of which make check lets net/smoke.sh look at the counts: `net` starts servers, `limit`
+# and the fixture, and does to them what `load` does by hand. Each has a folder.
+NET_SHARED := $(patsubst %,test/bench/%.c,figures machine report server table)
+NET_SRC := $(NET_SHARED) $(foreach p,net load limit,$(wildcard test/bench/$p/*.c))
+NET := $(patsubst %,$(OUT)/test/bench/%,net load limit)
+
 CONFORMANCE := $(wildcard test/conformance/run test/conformance/*/run)
 CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
 HOSTILE := $(wildcard test/hostile/*.test.js)
@@ -215,7 +230,8 @@ say = $(if $(V),,@echo '  $1 $(if $2,$2,$@)')
 # What builds with the packages of `make deps`: no tests, which need more.
 all: lib $(SERVERS) $(EXAMPLES) $(LEFT_OUT:%=left-out-%) ## the libraries and the examples (default)
 
-tests: $(SERVERS) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) $(BUDGET) ## the test programs; check builds them
+tests: $(SERVERS) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) $(BUDGET)
+tests: $(NET) ## the test programs; check builds them
 
 left-out-%:
 	@echo '  skipped: examples/$* needs $(NEEDS_$*)'
@@ -310,8 +326,13 @@ endif
 $(SOAK): $(SOAK_SRC:%.c=$(OBJ)/%.o)
 $(BENCH): $(BENCH_SRC:%.c=$(OBJ)/%.o) $(REDIS_STATIC)
 $(BUDGET): $(BUDGET_SRC:%.c=$(OBJ)/%.o)
+net_objects = $(patsubst %.c,$(OBJ)/%.o,$(filter $1,$(NET_SRC)))
+$(OUT)/test/bench/limit: $(call net_objects,test/bench/limit/%)
+$(OUT)/test/bench/load: $(call net_objects,test/bench/load/% $(NET_SHARED))
+$(OUT)/test/bench/net: $(call net_objects,test/bench/net/% $(NET_SHARED)) \
+                       $(filter-out %/main.o,$(call net_objects,test/bench/load/%))
 $(SERVERS) $(EXAMPLES) $(SOAK) $(BENCH) $(BUDGET): $(STATIC)
-$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) $(BUDGET):
+$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) $(BUDGET) $(NET):
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(LINK)
@@ -323,6 +344,7 @@ $(OBJ)/support.a: $(TEST_SUPPORT)
 
 $(SERVERS) $(EXAMPLES) $(SOAK) $(BENCH): LIBS += -Wl,--as-needed -lev -pthread
 $(BENCH): LIBS += $(REDIS_LIBS)
+$(NET): private LIBS = -Wl,--as-needed $(DEP_LIBS) -lm
 $(OUT)/secure: LIBS += -lssl
 ifneq ($(REDIS_STATIC),)
 $(OUT)/fixture: $(REDIS_STATIC)
@@ -333,7 +355,7 @@ $(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
 $(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -luv -lssl -pthread $(REDIS_LIBS)
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(REDIS_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC) $(FUZZ_SRC) \
-            $(FUZZ_MAIN) $(SOAK_SRC) $(BENCH_SRC) $(BUDGET_SRC))
+            $(FUZZ_MAIN) $(SOAK_SRC) $(BENCH_SRC) $(BUDGET_SRC) $(NET_SRC))
 
 # --- Trying it out ---------------------------------------------------------------------------
 
@@ -403,6 +425,17 @@ run-soak: $(SOAK)
 run-soak-nodes: $(OUT)/test/sim/nodes
 	@SEEDS=10000 $<
 
+bench: deps ## 10 minutes: speed and memory beside a bare epoll server (ROUNDS, DURATION, JSON...)
+	@$(DEPS) bench
+	@$(MAKE) --no-print-directory run-bench
+
+run-bench: $(OUT)/fixture $(NET)
+	@mkdir -p '$(PLOTS)'
+	@$(OUT)/test/bench/net $(if $(ROUNDS),--rounds '$(ROUNDS)') \
+	    $(if $(DURATION),--duration '$(DURATION)') $(if $(WORKLOADS),--workloads '$(WORKLOADS)') \
+	    $(if $(SERVER),--server '$(SERVER)') $(if $(JSON),--json '$(JSON)') --plots '$(PLOTS)' \
+	    --markdown '$(PLOTS)/bench.md' --commit "$$(git describe --always --dirty 2>/dev/null)"
+
 bench-cluster: deps-check ## what several nodes cost: CPU, latency, bytes (JSON=FILE: there too)
 	@$(MAKE) --no-print-directory run-bench-cluster
 
@@ -429,7 +462,7 @@ run-fuzz: $(FUZZERS)
 run: all tests $(NODE_MODULES)
 	@$(RUN) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(wildcard test/build/*.sh) $(CONFORMANCE) $(CLIENTS) \
 	    $(HOSTILE) $(CLUSTER) $(EXAMPLE_TESTS) $(if $(BENCH),$(wildcard test/bench/*.sh)) \
-	    test/budget/run
+	    $(wildcard test/bench/*/*.sh) test/budget/run
 
 # gcc 12's ThreadSanitizer cannot start under the wider address randomisation of newer kernels.
 run-variant: tests $(NODE_MODULES)
@@ -480,6 +513,6 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib tests deps deps-check deps-browser demo demo-cluster check check-asan \
-        check-ubsan check-tsan check-browser soak bench-cluster budget profile fuzz run run-variant \
-        run-browser run-soak run-soak-nodes run-bench-cluster run-budget run-fuzz install \
-        uninstall dist clean help FORCE
+        check-ubsan check-tsan check-browser soak bench bench-cluster budget profile fuzz run \
+        run-variant run-browser run-soak run-soak-nodes run-bench run-bench-cluster run-budget \
+        run-fuzz install uninstall dist clean help FORCE
