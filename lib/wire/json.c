@@ -248,10 +248,10 @@ static inline const char *skip_word(const char *p, const char *end, const char *
     return (size_t)(end - p) >= n && memcmp(p, word, n) == 0 ? p + n : NULL;
 }
 
+/* Of those that are no strings. */
 static inline const char *skip_scalar(const char *p, const char *end)
 {
     switch (*p) {
-    case '"': return skip_string(p, end);
     case 't': return skip_word(p, end, "true", 4);
     case 'f': return skip_word(p, end, "false", 5);
     case 'n': return skip_word(p, end, "null", 4);
@@ -316,7 +316,7 @@ static const char *skip_container(const char *p, const char *end, uint32_t max)
     do {
         if (is_opening(*p))
             p = open_container(&nest, p, end);
-        else if ((p = skip_scalar(p, end)) != NULL)
+        else if ((p = *p == '"' ? skip_string(p, end) : skip_scalar(p, end)) != NULL)
             p = from_value(&nest, p, end);
     } while (p != NULL && nest.depth > 0);
     return p;

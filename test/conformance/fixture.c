@@ -208,19 +208,19 @@ static int room_join(channels_channel *ch, const channels_msg *msg, void *user)
     return msg->payload.len > 2 ? join_reply(ch, &msg->payload) : CHANNELS_OK;
 }
 
-/* Looks at the last four bytes of each key: a payload without a repeated one is not copied. */
+/* Looks at the last two bytes of each key: a payload without a repeated one is not copied. */
 static bool may_repeat_a_key(const char *p, size_t n)
 {
-    uint32_t seen[8];
+    unsigned seen[8];
     size_t count = 0;
     for (const char *colon = p; (colon = memchr(colon, ':', n - (size_t)(colon - p))); colon++) {
-        uint32_t tail = 0;
+        unsigned tail = 0;
         if (colon[-1] == ' ' || colon[-1] == '\t' || colon[-1] == '\r' || colon[-1] == '\n')
             return true;
         if (colon[-1] != '"')
             continue;
-        for (const char *c = colon - 2; c > p && *c != '"' && c > colon - 6; c--)
-            tail = tail << 8 | (unsigned char)*c;
+        if (colon[-2] != '"')
+            tail = (unsigned)(unsigned char)colon[-2] << 8 | (unsigned char)colon[-3];
         for (size_t i = 0; i < count; i++)
             if (seen[i] == tail)
                 return true;

@@ -228,6 +228,18 @@ static inline bool channels_tcp__ends_writing(const channels_conn *conn)
     return (want & (CHANNELS_WANT_SHUTDOWN | CHANNELS_WANT_CLOSE)) == CHANNELS_WANT_SHUTDOWN;
 }
 
+/* Not writev(), which may raise SIGPIPE. */
+static inline ssize_t channels_tcp__send(int fd, struct iovec *iov, int n)
+{
+    struct msghdr msg;
+    if (n == 1)
+        return send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+    memset(&msg, 0, sizeof msg);
+    msg.msg_iov = iov;
+    msg.msg_iovlen = (size_t)n;
+    return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
 /* Writes what `conn` has until the kernel takes no more, and shuts down when it asks for that: 0,
  * or a negative errno if the stream is broken. */
 static inline int channels_tcp__write(int fd, channels_conn *conn)
@@ -236,17 +248,12 @@ static inline int channels_tcp__write(int fd, channels_conn *conn)
     int n;
     while ((channels_conn_want(conn) & CHANNELS_WANT_WRITE) != 0 &&
            (n = channels_conn_output(conn, iov, CHANNELS_TCP_IOV)) > 0) {
-        struct msghdr msg;
         size_t want = 0;
         ssize_t sent;
         for (int i = 0; i < n; i++)
             want += iov[i].iov_len;
-        memset(&msg, 0, sizeof msg);
-        msg.msg_iov = iov;
-        msg.msg_iovlen = (size_t)n;
-        do { /* not writev(): that may raise SIGPIPE */
-            sent = n == 1 ? send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
-                          : sendmsg(fd, &msg, MSG_NOSIGNAL);
+        do {
+            sent = channels_tcp__send(fd, iov, n);
         } while (sent < 0 && errno == EINTR);
         if (sent < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
