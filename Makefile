@@ -201,6 +201,10 @@ NET_SHARED := $(patsubst %,test/bench/%.c,figures machine report server table)
 NET_SRC := $(NET_SHARED) $(foreach p,net load limit,$(wildcard test/bench/$p/*.c))
 NET := $(patsubst %,$(OUT)/test/bench/%,net load limit)
 
+# make bench-core, of which make check lets core/smoke.sh look at the counts: no sockets, no loop.
+CORE_SRC := $(patsubst %,test/bench/%.c,figures machine report table) $(wildcard test/bench/core/*.c)
+CORE := $(OUT)/test/bench/core
+
 CONFORMANCE := $(wildcard test/conformance/run test/conformance/*/run)
 CLIENTS := $(wildcard test/clients/*.test.js test/clients/*.test.mjs)
 HOSTILE := $(wildcard test/hostile/*.test.js)
@@ -231,7 +235,7 @@ say = $(if $(V),,@echo '  $1 $(if $2,$2,$@)')
 all: lib $(SERVERS) $(EXAMPLES) $(LEFT_OUT:%=left-out-%) ## the libraries and the examples (default)
 
 tests: $(SERVERS) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) $(BUDGET)
-tests: $(NET) ## the test programs; check builds them
+tests: $(NET) $(CORE) ## the test programs; check builds them
 
 left-out-%:
 	@echo '  skipped: examples/$* needs $(NEEDS_$*)'
@@ -331,8 +335,9 @@ $(OUT)/test/bench/limit: $(call net_objects,test/bench/limit/%)
 $(OUT)/test/bench/load: $(call net_objects,test/bench/load/% $(NET_SHARED))
 $(OUT)/test/bench/net: $(call net_objects,test/bench/net/% $(NET_SHARED)) \
                        $(filter-out %/main.o,$(call net_objects,test/bench/load/%))
-$(SERVERS) $(EXAMPLES) $(SOAK) $(BENCH) $(BUDGET): $(STATIC)
-$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) $(BUDGET) $(NET):
+$(CORE): $(CORE_SRC:%.c=$(OBJ)/%.o)
+$(SERVERS) $(EXAMPLES) $(SOAK) $(BENCH) $(BUDGET) $(CORE): $(STATIC)
+$(SERVERS) $(EXAMPLES) $(TEST_PROGRAMS) $(FUZZERS) $(SOAK) $(BENCH) $(BUDGET) $(NET) $(CORE):
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(LINK)
@@ -355,7 +360,8 @@ $(FUZZERS): LIBS += $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) -pthread
 $(TEST_PROGRAMS): LIBS += -Wl,--as-needed -lcmocka -lev -luv -lssl -pthread $(REDIS_LIBS)
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(LIB_SRC) $(REDIS_SRC) $(EXAMPLE_SRC) $(SERVER_SRC) $(TEST_SRC) $(FUZZ_SRC) \
-            $(FUZZ_MAIN) $(SOAK_SRC) $(BENCH_SRC) $(BUDGET_SRC) $(NET_SRC))
+            $(FUZZ_MAIN) $(SOAK_SRC) $(BENCH_SRC) $(BUDGET_SRC) $(NET_SRC) \
+            $(CORE_SRC))
 
 # --- Trying it out ---------------------------------------------------------------------------
 
@@ -436,6 +442,17 @@ run-bench: $(OUT)/fixture $(NET)
 	    $(if $(SERVER),--server '$(SERVER)') $(if $(JSON),--json '$(JSON)') --plots '$(PLOTS)' \
 	    --markdown '$(PLOTS)/bench.md' --commit "$$(git describe --always --dirty 2>/dev/null)"
 
+bench-core: deps ## 5 minutes: the library alone, up to CLIENTS (default 1000000) in memory
+	@$(DEPS) bench
+	@$(MAKE) --no-print-directory run-bench-core
+
+run-bench-core: $(CORE)
+	@mkdir -p '$(PLOTS)/core'
+	@$(CORE) $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(JSON),--json '$(JSON)') \
+	    --data '$(PLOTS)/core' --markdown '$(PLOTS)/core/core.md' \
+	    --commit "$$(git describe --always --dirty 2>/dev/null)"
+	@gnuplot -c test/bench/core/plots.gp '$(PLOTS)/core'
+
 bench-cluster: deps-check ## what several nodes cost: CPU, latency, bytes (JSON=FILE: there too)
 	@$(MAKE) --no-print-directory run-bench-cluster
 
@@ -513,6 +530,6 @@ help: ## this list
 
 FORCE:
 .PHONY: all lib tests deps deps-check deps-browser demo demo-cluster check check-asan \
-        check-ubsan check-tsan check-browser soak bench bench-cluster budget profile fuzz run \
-        run-variant run-browser run-soak run-soak-nodes run-bench run-bench-cluster run-budget \
-        run-fuzz install uninstall dist clean help FORCE
+        check-ubsan check-tsan check-browser soak bench bench-core bench-cluster budget profile \
+        fuzz run run-variant run-browser run-soak run-soak-nodes run-bench run-bench-core \
+        run-bench-cluster run-budget run-fuzz install uninstall dist clean help FORCE
