@@ -442,7 +442,7 @@ run-bench: $(OUT)/fixture $(NET)
 	    $(if $(SERVER),--server '$(SERVER)') $(if $(JSON),--json '$(JSON)') --plots '$(PLOTS)' \
 	    --markdown '$(PLOTS)/bench.md' --commit "$$(git describe --always --dirty 2>/dev/null)"
 
-bench-core: deps ## 5 minutes: the library alone, up to CLIENTS (default 1000000) in memory
+bench-core: deps ## 5 minutes: the library alone, with up to CLIENTS (1000000) in memory
 	@$(DEPS) bench
 	@$(MAKE) --no-print-directory run-bench-core
 
