@@ -431,9 +431,11 @@ run-soak: $(SOAK)
 run-soak-nodes: $(OUT)/test/sim/nodes
 	@SEEDS=10000 $<
 
-bench: deps ## 10 minutes: speed and memory beside a bare epoll server (ROUNDS, DURATION, JSON...)
+# With WORKLOADS, only those on the network.
+bench: deps ## 15 minutes: speed and memory beside a bare epoll server (ROUNDS, DURATION, JSON...)
 	@$(DEPS) bench
 	@$(MAKE) --no-print-directory run-bench
+	@$(if $(WORKLOADS),,$(MAKE) --no-print-directory run-bench-core JSON='$(JSON:.json=-core.json)')
 
 run-bench: $(OUT)/fixture $(NET)
 	@mkdir -p '$(PLOTS)'
