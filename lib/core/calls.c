@@ -110,7 +110,10 @@ static int subscribe(channels_channel *ch, const char *name)
         return CHANNELS_ERR_CLOSED;
     if (!channels__name_ok(ep, "channels_subscribe", "topic", name))
         return CHANNELS_ERR_INVALID;
-    channels__topic *topic = channels__topic_get(&ep->topics, channels__str_z(name));
+    channels__aside *aside = channels__channel_aside(ch);
+    channels__topic *topic = NULL;
+    if (aside != NULL)
+        topic = channels__topic_get(&ep->topics, channels__str_z(name));
     if (topic == NULL)
         return CHANNELS_ERR_NOMEM;
     channels__subscriber *sub = channels__subscriber_new(ep, topic, CHANNELS__SUB_CHANNEL);
@@ -118,8 +121,8 @@ static int subscribe(channels_channel *ch, const char *name)
     if (sub == NULL)
         return CHANNELS_ERR_NOMEM;
     sub->to.channel = ch;
-    sub->next = ch->subs;
-    ch->subs = sub;
+    sub->next = aside->subs;
+    aside->subs = sub;
     return CHANNELS_OK;
 }
 
@@ -135,7 +138,8 @@ int channels_subscribe(channels_channel *ch, const char *topic)
 
 static void unsubscribe(channels_channel *ch, const char *topic)
 {
-    for (channels__subscriber **at = &ch->subs; *at != NULL;) {
+    channels__subscriber *none = NULL, **at = ch->aside != NULL ? &ch->aside->subs : &none;
+    while (*at != NULL) {
         channels__subscriber *sub = *at;
         if (strcmp(sub->topic->name, topic) != 0) {
             at = &sub->next;

@@ -48,6 +48,13 @@ void channels__channel_heed(channels_channel *ch, const char *callback, int r)
     channels__channel_finish(ch, r == CHANNELS_STOP ? CHANNELS_STOPPED : CHANNELS_FAILED);
 }
 
+channels__aside *channels__channel_aside(channels_channel *ch)
+{
+    if (ch->aside == NULL)
+        ch->aside = channels__zalloc(&ch->socket->ep->mem, sizeof *ch->aside);
+    return ch->aside;
+}
+
 /* --- The socket's list of channels -------------------------------------------------------- */
 
 /* The one found goes to the front: clients talk in bursts. */
@@ -80,9 +87,10 @@ static void stop_listening(channels_channel *ch)
 {
     channels_endpoint *ep = ch->socket->ep;
     channels__topic_remove(ep, ch);
-    while (ch->subs != NULL) {
-        channels__subscriber *sub = ch->subs;
-        ch->subs = sub->next;
+    channels__aside *aside = ch->aside;
+    while (aside != NULL && aside->subs != NULL) {
+        channels__subscriber *sub = aside->subs;
+        aside->subs = sub->next;
         channels__subscriber_end(ep, sub);
     }
 }

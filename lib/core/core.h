@@ -122,14 +122,19 @@ typedef struct channels__timer {
     uint64_t id;
 } channels__timer;
 
+/* What few channels have: made at the first of them, freed with the channel. */
+typedef struct channels__aside {
+    channels__subscriber *subs;
+    channels__timer *timers;
+    channels__held *held;
+} channels__aside;
+
 struct channels_channel {
     channels_socket *socket;
     channels_channel *next; /* of the socket's */
     channels__topic *topic;
     const channels_route *route;
-    channels__subscriber *subs;
-    channels__timer *timers;
-    channels__held *held;
+    channels__aside *aside; /* NULL: it never had any of that */
     uint32_t fast_at; /* in topic->fast, or CHANNELS__NOWHERE */
     uint32_t refs;    /* first of its slots; 0: none */
     uint32_t pins;    /* queued work that points here */
@@ -232,6 +237,7 @@ static inline channels_socket *channels__sockets_shift(channels__sockets *line)
 }
 
 _Static_assert(sizeof(void *) != 8 || sizeof(channels_socket) == 112, "each client has one");
+_Static_assert(sizeof(void *) != 8 || sizeof(channels_channel) == 64, "each join makes one");
 _Static_assert(CHANNELS_DRAINED < 16, "a socket's reason has four bits");
 
 /* --- Refs --------------------------------------------------------------------------------- */
@@ -577,6 +583,8 @@ void channels__services_arrived(channels_endpoint *ep, const channels__node_mess
 #define CHANNELS__JOIN_CRASHED "{\"reason\":\"join crashed\"}"
 
 channels_channel *channels__channel_find(channels_socket *s, channels__str topic);
+/* To put something into; NULL if memory ran out. */
+channels__aside *channels__channel_aside(channels_channel *ch);
 void channels__channel_in(channels_channel *ch, const channels_incoming *msg);
 void channels__channel_leave(channels_channel *ch, const channels_incoming *msg);
 int channels__channel_reply(channels_channel *ch, channels__str ref, const char *status,

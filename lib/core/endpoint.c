@@ -130,6 +130,7 @@ static void bury_channels(channels_endpoint *ep)
         }
         *at = ch->next;
         channels__topic_put(&ep->topics, ch->topic);
+        channels__free(&ep->mem, ch->aside, sizeof *ch->aside);
         channels__free(&ep->mem, ch, ch->size);
     }
 }

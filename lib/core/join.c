@@ -278,7 +278,6 @@ static channels__held *held_new(const channels__mem *mem, const channels_incomin
 void channels__channel_hold(channels_channel *ch, const channels_incoming *msg)
 {
     channels_socket *s = ch->socket;
-    channels__held **at = &ch->held;
     if (!channels__socket_defer(s, held_size(msg))) {
         channels__log(s->ep, CHANNELS_LOG_WARNING,
                       "client of %s closed: too much waits behind its join of %s", s->mount->path,
@@ -286,12 +285,14 @@ void channels__channel_hold(channels_channel *ch, const channels_incoming *msg)
         channels__socket_doom(s, CHANNELS_BROKEN, 1008);
         return;
     }
-    channels__held *held = held_new(&s->ep->mem, msg);
+    channels__aside *aside = channels__channel_aside(ch);
+    channels__held *held = aside != NULL ? held_new(&s->ep->mem, msg) : NULL;
     if (held == NULL) {
         channels__socket_undefer(s, held_size(msg));
         channels__socket_doom(s, CHANNELS_BROKEN, 1011);
         return;
     }
+    channels__held **at = &aside->held;
     while (*at != NULL)
         at = &(*at)->next;
     *at = held;
@@ -305,9 +306,9 @@ static void held_free(channels_channel *ch, channels__held *held)
 
 static channels__held *held_shift(channels_channel *ch)
 {
-    channels__held *held = ch->held;
+    channels__held *held = ch->aside != NULL ? ch->aside->held : NULL;
     if (held != NULL)
-        ch->held = held->next;
+        ch->aside->held = held->next;
     return held;
 }
 

@@ -96,9 +96,10 @@ static void timer_free(channels__timer *t)
 
 void channels__timers_end(channels_channel *ch)
 {
-    while (ch->timers != NULL) {
-        channels__timer *t = ch->timers;
-        ch->timers = t->next;
+    channels__aside *aside = ch->aside;
+    while (aside != NULL && aside->timers != NULL) {
+        channels__timer *t = aside->timers;
+        aside->timers = t->next;
         channels__heap_remove(&ch->socket->ep->timers, &t->node);
         if (t->drop != NULL)
             t->drop(t->info);
@@ -110,7 +111,8 @@ static int start_timer(channels_channel *ch, uint32_t ms, void *info, void (*dro
                        channels_timer *timer)
 {
     channels_endpoint *ep = ch->socket->ep;
-    channels__timer *t = channels__zalloc(&ep->mem, sizeof *t);
+    channels__aside *aside = channels__channel_aside(ch);
+    channels__timer *t = aside != NULL ? channels__zalloc(&ep->mem, sizeof *t) : NULL;
     if (t == NULL)
         return CHANNELS_ERR_NOMEM;
     t->channel = ch;
@@ -122,8 +124,8 @@ static int start_timer(channels_channel *ch, uint32_t ms, void *info, void (*dro
         channels__free(&ep->mem, t, sizeof *t);
         return CHANNELS_ERR_NOMEM;
     }
-    t->next = ch->timers;
-    ch->timers = t;
+    t->next = aside->timers;
+    aside->timers = t;
     if (timer != NULL)
         timer->id = t->id;
     return CHANNELS_OK;
@@ -159,7 +161,7 @@ int channels_info_after(channels_channel *ch, uint32_t ms, void *info, void (*dr
 
 static void unlist_timer(channels__timer *t)
 {
-    channels__timer **at = &t->channel->timers;
+    channels__timer **at = &t->channel->aside->timers;
     while (*at != t)
         at = &(*at)->next;
     *at = t->next;
@@ -168,7 +170,7 @@ static void unlist_timer(channels__timer *t)
 
 static int stop_timer(channels_channel *ch, channels_timer timer)
 {
-    channels__timer *t = ch->timers;
+    channels__timer *t = ch->aside != NULL ? ch->aside->timers : NULL;
     while (t != NULL && t->id != timer.id)
         t = t->next;
     if (t == NULL)
