@@ -94,8 +94,9 @@ void channels__conn_changed(channels_conn *c)
     channels__list_append(&channels__conns_of(c)->ready, &c->ready);
 }
 
-/* Those whose turn comes next lie anywhere in memory, and so does what the host has for each. */
-static inline void fetch_next(const channels__conns *conns)
+/* Those whose turn comes next lie anywhere in memory, and so does what the host has for each.
+ * Inlined by force, as in core/fanout.c. */
+__attribute__((always_inline)) static inline void fetch_next(const channels__conns *conns)
 {
     const channels__list *next = conns->ready.next;
     if (next == &conns->ready)
