@@ -111,7 +111,7 @@ static int stop(channels__http *h, channels__http_result why)
     return HPE_USER;
 }
 
-/* Room for what a piece of the head may hold was made before llhttp was given it. */
+/* Room for what a piece of the head may bring was made before llhttp was given it. */
 static void put(channels__http *h, const char *p, size_t n)
 {
     memcpy(h->text.bytes + h->text.len, p, n);
@@ -305,7 +305,8 @@ static channels__http_result feed_head(channels__http *h, const char *data, size
 {
     size_t room = h->max_head - h->head_len;
     size_t n = len <= room ? len : room;
-    if (!reserve(h->mem, &h->text, n))
+    /* And the NUL of a value before, whose end llhttp tells with the first byte behind its line. */
+    if (!reserve(h->mem, &h->text, n + 1))
         return CHANNELS__HTTP_NOMEM;
     llhttp_errno_t err = llhttp_execute(&h->parser, data, n);
     if (err == HPE_PAUSED)

@@ -323,6 +323,18 @@ static void heads_are_bounded(void **state)
     gives_n(junk, sizeof junk, CHANNELS__HTTP_HEAD_TOO_LARGE);
 }
 
+/* That a value has ended is told with the first byte of the next line, which may be the first of a
+ * piece: room for both, wherever the block ends. */
+static void values_end_with_the_next_piece(void **state)
+{
+    char text[HEAD];
+    (void)state;
+    for (int digits = 480; digits < 520; digits++) {
+        int n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\nA: %0*d\r\nB: c\r\n\r\n", digits, 0);
+        gives_n(text, (size_t)n, CHANNELS__HTTP_REQUEST);
+    }
+}
+
 static void bodies_are_bounded(void **state)
 {
     char text[512];
@@ -499,7 +511,7 @@ int main(void)
         cmocka_unit_test(heads_are_bounded),     cmocka_unit_test(bodies_are_bounded),
         cmocka_unit_test(memory_may_run_out),    cmocka_unit_test(writes_responses),
         cmocka_unit_test(finds_faults_of_hosts), cmocka_unit_test(limits_by_the_head),
-        cmocka_unit_test(lines_are_bounded),
+        cmocka_unit_test(lines_are_bounded),     cmocka_unit_test(values_end_with_the_next_piece),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
