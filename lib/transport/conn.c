@@ -432,7 +432,7 @@ static bool pong(channels_conn *c, const void *data, size_t len)
 static int receive(channels_conn *c, const channels__ws_got *got)
 {
     channels_payload message = { got->event == CHANNELS__WS_TEXT ? CHANNELS_JSON : CHANNELS_BINARY,
-                                 got->data, got->len };
+                                 got->len != 0 ? got->data : "", got->len };
     int err = channels__socket_receive(c->socket, message);
     return err != CHANNELS_ERR_CLOSED ? err : CHANNELS_OK; /* a callback has closed it meanwhile */
 }
