@@ -2,8 +2,8 @@
  * wslay, and of its frame layer alone, for reading.
  *
  * A frame context is 4 KB: a few are kept by the endpoint and lent to a connection while a piece
- * of a message or of a frame is in flight. An idle connection owns nothing here. wslay unmasks and refuses what is wrong
- * with the shape of a frame; what is judged here is listed in websocket.c. */
+ * of a message or of a frame is in flight. An idle connection owns nothing here. What wslay unmasks
+ * and refuses, and what is done and judged here, is listed in websocket.c. */
 #ifndef CHANNELS_TRANSPORT_WEBSOCKET_H
 #define CHANNELS_TRANSPORT_WEBSOCKET_H
 
@@ -18,7 +18,7 @@
 #define CHANNELS__WS_CLOSE_SIZE 4u /* of a Close frame with a code */
 #define CHANNELS__WS_CONTROL 125u  /* the most a control frame carries */
 
-typedef struct channels__ws_lens channels__ws_lens;       /* a frame context and what it looks at */
+typedef struct channels__ws_lens channels__ws_lens; /* a frame context and what it looks at */
 
 /* The endpoint's; stays where it is. */
 typedef struct channels__ws {
