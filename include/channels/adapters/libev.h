@@ -26,7 +26,6 @@
 #include <channels/channels.h>
 
 #define CHANNELS_EV_READ_SIZE 65536 /* bytes read at once; shared by all clients */
-#define CHANNELS_EV_READS 4         /* and so often from one client in one turn, if there is more */
 #define CHANNELS_EV_ACCEPTS 256     /* connections taken from a listener in one turn */
 
 typedef struct channels_ev_client {
@@ -98,56 +97,38 @@ static inline void channels_ev__watch(channels_ev_client *c, int events)
         ev_io_start(channels_ev__loop(c), &c->io);
 }
 
-/* Of a client without a layer: writes what the kernel takes, then watches for what is left to do.
- * False: the client is freed. */
-static inline bool channels_ev__flush_plain(channels_ev_client *c)
+/* Writes what the kernel takes, then watches for what is left to do. May free the client. */
+static inline void channels_ev__flush(channels_ev_client *c)
 {
+    if (channels_ev__layer(c)->flush != NULL) {
+        channels_ev__layer(c)->flush(c);
+        return;
+    }
     int error = channels_tcp__write(c->io.fd, c->conn);
     unsigned want = channels_conn_want(c->conn);
     if (error != 0 || (want & CHANNELS_WANT_CLOSE) != 0) {
         channels_ev__client_free(c);
-        return false;
+        return;
     }
     channels_ev__watch(c, ((want & CHANNELS_WANT_READ) != 0 ? EV_READ : 0) |
                              ((want & CHANNELS_WANT_WRITE) != 0 ? EV_WRITE : 0));
-    return true;
 }
 
-/* May free the client. */
-static inline void channels_ev__flush(channels_ev_client *c)
-{
-    if (channels_ev__layer(c)->flush != NULL)
-        channels_ev__layer(c)->flush(c);
-    else
-        (void)channels_ev__flush_plain(c);
-}
-
-/* False: there is no more to be read now, or no client. */
-static inline bool channels_ev__read(channels_ev_client *c)
-{
-    char *buffer = channels_ev__layer(c)->ev->buffer;
-    ssize_t n = read(c->io.fd, buffer, CHANNELS_EV_READ_SIZE);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        channels_ev__client_free(c);
-        return false;
-    }
-    if (n > 0) /* an error shows in channels_conn_want() */
-        channels_conn_feed(c->conn, buffer, (size_t)n);
-    return channels_ev__flush_plain(c) && n == CHANNELS_EV_READ_SIZE &&
-           (c->io.events & EV_READ) != 0;
-}
-
-/* What a client that says much is answered leaves between its reads; who hears its broadcasts is
- * written to when all of them are done. */
 static inline void channels_ev__on_client(struct ev_loop *loop, ev_io *io, int revents)
 {
     channels_ev_client *c = (channels_ev_client *)io;
+    char *buffer = channels_ev__layer(c)->ev->buffer;
     (void)loop;
-    if ((revents & EV_READ) == 0)
-        (void)channels_ev__flush_plain(c);
-    else
-        for (int i = 0; i < CHANNELS_EV_READS && channels_ev__read(c); i++)
-            ;
+    if ((revents & EV_READ) != 0) {
+        ssize_t n = read(io->fd, buffer, CHANNELS_EV_READ_SIZE);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+            channels_ev__client_free(c);
+            return;
+        }
+        if (n > 0) /* an error shows in channels_conn_want() */
+            channels_conn_feed(c->conn, buffer, (size_t)n);
+    }
+    channels_ev__flush(c);
 }
 
 static inline void channels_ev__watch_client(channels_ev_layer *layer, channels_ev_client *c, int fd,
