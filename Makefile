@@ -444,13 +444,13 @@ run-bench: $(OUT)/fixture $(NET)
 	    $(if $(SERVER),--server '$(SERVER)') $(if $(JSON),--json '$(JSON)') --plots '$(PLOTS)' \
 	    --markdown '$(PLOTS)/bench.md' --commit "$$(git describe --always --dirty 2>/dev/null)"
 
-bench-core: deps ## 5 minutes: the library alone, with up to CLIENTS (1000000) in memory
+bench-core: deps ## 5 minutes: the library alone, with up to UP_TO (1000000) in memory
 	@$(DEPS) bench
 	@$(MAKE) --no-print-directory run-bench-core
 
 run-bench-core: $(CORE)
 	@mkdir -p '$(PLOTS)/core'
-	@$(CORE) $(if $(CLIENTS),--clients '$(CLIENTS)') $(if $(JSON),--json '$(JSON)') \
+	@$(CORE) $(if $(UP_TO),--clients '$(UP_TO)') $(if $(JSON),--json '$(JSON)') \
 	    --data '$(PLOTS)/core' --markdown '$(PLOTS)/core/core.md' \
 	    --commit "$$(git describe --always --dirty 2>/dev/null)"
 	@gnuplot -c test/bench/core/plots.gp '$(PLOTS)/core'

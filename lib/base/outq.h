@@ -42,7 +42,8 @@ static inline uintptr_t *channels__outq_slot(channels__outq *q, uint32_t i)
     return &ring[(q->head + i) & (q->size - 1)];
 }
 
-static inline channels_buf *channels__outq_at(const channels__outq *q, uint32_t i) /* i < q->count */
+/* i < q->count */
+static inline channels_buf *channels__outq_at(const channels__outq *q, uint32_t i)
 {
     const uintptr_t *ring = q->size > CHANNELS__OUTQ_FEW ? q->ring.many : q->ring.few;
     return (channels_buf *)(ring[(q->head + i) & (q->size - 1)] & ~(uintptr_t)1);
@@ -59,8 +60,8 @@ static inline bool channels__outq_push(channels__outq *q, const channels__mem *m
     return true;
 }
 
-/* Fills at most `max` entries: how many. Of several bufs, small ones that follow one another share an
- * entry: they are copied to `room` while they fit into its `size` bytes, since the kernel takes a
+/* Fills at most `max` entries: how many. Of several bufs, small ones that follow one another share
+ * an entry: they are copied to `room` while they fit into its `size` bytes, since the kernel takes a
  * kilobyte of one piece sooner than ten pieces of it. */
 static inline int channels__outq_view(const channels__outq *q, struct iovec *iov, int max,
                                       char *room, size_t size)

@@ -84,7 +84,7 @@ struct channels_conn {
         channels_buf *pong; /* while it is OPEN. In `out`: the one that answers the newest ping */
         struct {
             uint32_t discarded; /* bytes that came since */
-            uint8_t goodbye[CHANNELS__WS_CLOSE_SIZE]; /* the Close frame, sent when `out` is empty */
+            uint8_t goodbye[CHANNELS__WS_CLOSE_SIZE]; /* Close, sent when `out` is empty */
         } end;
     };
     union {

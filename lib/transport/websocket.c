@@ -6,10 +6,10 @@
  * of it is stored (1009). A message that is compressed is put together first: what comes out of it
  * is judged as it comes out, its text by who gets it.
  *
- * A message that is one frame and has come whole, as nearly all are, is unmasked here, eight bytes at
- * a time: wslay copies it first and then goes by bytes, which was a quarter of what an echo cost.
- * Whatever else comes is wslay's: what is compressed, and all that is wrong. It is given the bytes of
- * one frame and no more, so that what follows can be looked at afresh. */
+ * A message that is one frame and has come whole, as nearly all are, is unmasked here, eight bytes
+ * at a time: wslay copies it first and then goes by bytes, which was a quarter of what an echo cost.
+ * Whatever else comes is wslay's: what is compressed, and all that is wrong. It is given the bytes
+ * of one frame and no more, so that what follows can be looked at afresh. */
 #include "transport/websocket.h"
 
 #include <string.h>
@@ -89,7 +89,7 @@ static size_t give_head(channels__ws_lens *lens, uint8_t *dst, size_t n)
     n = give(lens->ws, dst, n);
     memcpy(lens->head + lens->nhead, dst, n);
     lens->nhead = (uint8_t)(lens->nhead + n);
-    if (lens->nhead > 2 && lens->nhead == head_length(lens->head))
+    if (lens->nhead == head_length(lens->head))
         lens->left = payload_length(lens->head, lens->nhead);
     return n;
 }
@@ -249,8 +249,8 @@ static int count_empty(channels__ws_in *in, const struct wslay_frame_iocb *frame
     return 0;
 }
 
-/* wslay shows a frame with the first byte of its payload. One whose header is wrong already, and who
- * sends nothing more, would wait till it is idle: such a header is looked at by hand. */
+/* wslay shows a frame with the first byte of its payload. One whose header is wrong already, and
+ * who sends nothing more, would wait till it is idle: such a header is looked at by hand. */
 static int judge_head(const channels__ws_in *in, const channels__ws_limits *limits)
 {
     const channels__ws_lens *lens = in->lens;
@@ -426,8 +426,8 @@ static bool reserve_plain(channels__ws *ws, size_t n)
     return ws->plain != NULL;
 }
 
-/* False if there is none, or nothing that is plainly right. Lengths of eight bytes are left to wslay,
- * so that the memory is bounded. */
+/* False if there is none, or nothing that is plainly right. Lengths of eight bytes are left to
+ * wslay, so that the memory is bounded. */
 static bool take_whole(channels__ws *ws, const channels__ws_limits *limits, channels__ws_got *got)
 {
     const uint8_t *head = ws->bytes;

@@ -18,8 +18,8 @@ enum {
     CHANNELS__FIELDS
 };
 
-/* `values` are JSON text already checked; p == NULL: absent, which only a ref may be. `plain`: strings
- * among them are known to have no escapes. 0 or CHANNELS_ERR_NOMEM. */
+/* `values` are JSON text already checked; p == NULL: absent, which only a ref may be. `plain`:
+ * strings among them are known to have no escapes. 0 or CHANNELS_ERR_NOMEM. */
 int channels__envelope_read(channels__scratch *scratch,
                             const channels__str values[CHANNELS__FIELDS], bool plain,
                             channels_incoming *msg);

@@ -131,7 +131,8 @@ static inline void channels_ev__on_client(struct ev_loop *loop, ev_io *io, int r
     channels_ev__flush(c);
 }
 
-static inline void channels_ev__watch_client(channels_ev_layer *layer, channels_ev_client *c, int fd,
+static inline void channels_ev__watch_client(channels_ev_layer *layer, channels_ev_client *c,
+                                             int fd,
                                              void (*on_event)(struct ev_loop *, ev_io *, int))
 {
     channels_ev *ev = layer->ev;
